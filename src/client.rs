@@ -1,0 +1,431 @@
+//! How does a client's transport connection become a WebSocket? (RFC 6455 §4.1, RFC 9112)
+//!
+//! ```text
+//! Idle ─ open ─▶ Opening ─┬─ 101, checked in full ──▶ Open: a WebSocket
+//!                         ├─ another final response ─▶ Ended: its body as it arrives, then the end
+//!                         └─ a bad response, a deadline, an end of file ─▶ Ended
+//! ```
+//!
+//! Nothing can be sent before the response is there, since there is no `Sender` to send with.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use crate::config::{Agreed, Config};
+use crate::entropy::{Entropy, Keys, NoEntropy};
+use crate::error::ResponseError;
+use crate::event::{Cause, Closed};
+use crate::handshake::{Asked, Connect, ResponseHead};
+use crate::http1::body::Body;
+use crate::http1::scan::Scan;
+use crate::http1::{head, write};
+use crate::queue::Queue;
+use crate::server::SessionId;
+use crate::time::{Instant, Timer};
+use crate::websocket::{Incoming, Sender, Transport, WebSocket};
+
+/// Interim responses (RFC 9110 §15.2) before the final one.
+const MAX_INTERIM: u8 = 8;
+
+/// A client's side of a transport connection, from its first byte to its end.
+///
+/// It is driven like a [`WebSocket`]: see there. The transport (and TLS, for `wss:`) is the caller's to make;
+/// [`Connect::url`] says where to.
+#[derive(Debug)]
+pub struct Client {
+    config: Arc<Config>,
+    phase: Phase,
+    /// The head of the response, if it came in pieces.
+    head: Vec<u8>,
+    opened: Instant,
+}
+
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of a connection's life is Open, which is not to cost a box")]
+enum Phase {
+    Idle(Option<Keys>),
+    Opening(Box<Opening>),
+    Open(WebSocket),
+    Ended(Box<Ended>),
+}
+
+#[derive(Debug)]
+struct Opening {
+    asked: Asked,
+    keys: Keys,
+    queue: Queue,
+    scan: Scan,
+    interim: u8,
+}
+
+/// A connection that is not to become a WebSocket.
+#[derive(Debug)]
+struct Ended {
+    body: Body,
+    /// What the body may still take.
+    allowed: u64,
+    failed: Option<ResponseError>,
+    closed: Option<Closed>,
+    since: Instant,
+}
+
+/// What is to be told of such a connection.
+enum News {
+    Body(Range<usize>),
+    Failed(ResponseError),
+    Closed(Closed),
+}
+
+/// What happened on a client's connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientEvent<'s> {
+    /// The WebSocket is open.
+    Open(Opened<'s>),
+    /// Something happened on a session.
+    Session(SessionId, Incoming<'s>),
+    /// The server answered with something else than a WebSocket: a redirect, a demand for credentials, an error. Its body
+    /// follows as [`Body`](ClientEvent::Body), then [`Closed`](ClientEvent::Closed).
+    Refused(SessionId, ResponseHead<'s>),
+    /// A piece of the body of a response that refused, as it arrived.
+    Body(SessionId, &'s [u8]),
+    /// The server's answer is not what RFC 6455 asks; [`Closed`](ClientEvent::Closed) follows.
+    Failed(SessionId, ResponseError),
+    /// A session that never opened is over. (One that did says so with [`Event::Closed`](crate::Event::Closed).)
+    Closed(SessionId, Closed),
+}
+
+/// A WebSocket that was opened.
+#[derive(Debug)]
+pub struct Opened<'s> {
+    /// The session.
+    pub id: SessionId,
+    /// The server's response.
+    pub response: ResponseHead<'s>,
+    /// What was agreed on.
+    pub agreed: Agreed,
+    /// The send half.
+    pub tx: &'s mut Sender,
+}
+
+/// Why a session was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A connection over HTTP/1.1 carries one session, and this one had it.
+    Busy,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection carries a session already")
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl Client {
+    /// The client's side of a connection that was just made. `entropy` seeds the masking keys and the nonce, and is not
+    /// asked again.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] when `entropy` fails.
+    pub fn new(config: Arc<Config>, mut entropy: impl Entropy, now: Instant) -> Result<Client, NoEntropy> {
+        let keys = Keys::new(&mut entropy)?;
+        Ok(Client { config, phase: Phase::Idle(Some(keys)), head: Vec::new(), opened: now })
+    }
+
+    /// Asks for a WebSocket: queues the request. The answer comes as [`ClientEvent::Open`], [`ClientEvent::Refused`] or
+    /// [`ClientEvent::Failed`].
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Busy`] when this connection can carry no more sessions.
+    pub fn open(&mut self, connect: &Connect, now: Instant) -> Result<SessionId, OpenError> {
+        let Phase::Idle(keys) = &mut self.phase else { return Err(OpenError::Busy) };
+        let Some(mut keys) = keys.take() else { return Err(OpenError::Busy) };
+        let asked = connect.ask(keys.nonce());
+        let mut queue = Queue::default();
+        queue.write(|out| write::request(&asked, out));
+        self.opened = now;
+        self.phase = Phase::Opening(Box::new(Opening { asked, keys, queue, scan: Scan::default(), interim: 0 }));
+        Ok(SessionId::HTTP1)
+    }
+
+    /// Takes bytes off the front of `input` until it has an event or `input` is empty, as
+    /// [`WebSocket::receive`] does.
+    pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ClientEvent<'s>> {
+        if !matches!(self.phase, Phase::Opening(_)) {
+            self.head = Vec::new();
+        }
+        while let Phase::Opening(opening) = &mut self.phase {
+            match opening.scan.scan(input, head::allowed(&self.config.limits)) {
+                Ok(Some(end)) => {
+                    let (taken, rest) = core::mem::take(input).split_at_mut_checked(end).unwrap_or_default();
+                    *input = rest;
+                    if !self.head.is_empty() {
+                        self.head.extend_from_slice(taken);
+                    }
+                    let bytes = if self.head.is_empty() { &*taken } else { &self.head[..] };
+                    if !head::is_interim(bytes) {
+                        return Some(self.judge(taken, now));
+                    }
+                    match opening.pass_over(bytes) {
+                        Ok(()) => self.head.clear(),
+                        Err(error) => self.phase = Ended::failed(error, Cause::Fault, now),
+                    }
+                }
+                Ok(None) => {
+                    self.head.extend_from_slice(input);
+                    *input = &mut [];
+                    return None;
+                }
+                Err(error) => self.phase = Ended::failed(error.into(), Cause::Fault, now),
+            }
+        }
+        match &mut self.phase {
+            Phase::Open(websocket) => {
+                websocket.receive(input, now).map(|incoming| ClientEvent::Session(SessionId::HTTP1, incoming))
+            }
+            Phase::Ended(ended) => {
+                let (consumed, news) = ended.walk(input);
+                let (taken, rest) = core::mem::take(input).split_at_mut_checked(consumed).unwrap_or_default();
+                *input = rest;
+                Some(match news? {
+                    News::Body(range) => ClientEvent::Body(SessionId::HTTP1, taken.get(range).unwrap_or_default()),
+                    News::Failed(error) => ClientEvent::Failed(SessionId::HTTP1, error),
+                    News::Closed(closed) => ClientEvent::Closed(SessionId::HTTP1, closed),
+                })
+            }
+            Phase::Idle(_) | Phase::Opening(_) => {
+                *input = &mut [];
+                None
+            }
+        }
+    }
+
+    /// Says that the transport will bring no more bytes.
+    pub fn receive_eof(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.receive_eof(now),
+            Phase::Ended(ended) => {
+                if let Err(error) = ended.body.eof() {
+                    ended.fail(error);
+                }
+            }
+            Phase::Opening(_) => self.phase = Ended::over(Body::Ended, 0, Cause::Eof, now),
+            Phase::Idle(keys) => *keys = None,
+        }
+    }
+
+    /// The send half of a session, told the time; none if it is not open.
+    pub fn tx(&mut self, id: SessionId, now: Instant) -> Option<&mut Sender> {
+        Some(self.session(id)?.tx(now))
+    }
+
+    /// Says that the driver feeds this session no input for now: see [`WebSocket::pause`].
+    pub fn pause(&mut self, id: SessionId, now: Instant) {
+        if let Some(session) = self.session(id) {
+            session.pause(now);
+        }
+    }
+
+    /// Says that input is fed again.
+    pub fn resume(&mut self, id: SessionId, now: Instant) {
+        if let Some(session) = self.session(id) {
+            session.resume(now);
+        }
+    }
+
+    /// Shows what is queued for the transport: see [`WebSocket::transmit`].
+    #[cfg(feature = "std")]
+    pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.transmit(out),
+            Phase::Opening(opening) => opening.queue.fill(out),
+            Phase::Idle(_) | Phase::Ended(_) => 0,
+        }
+    }
+
+    /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
+    pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.take(out, now),
+            Phase::Opening(opening) => {
+                opening.queue.slices().for_each(|slice| out.extend_from_slice(slice));
+                opening.queue.clear();
+            }
+            Phase::Idle(_) | Phase::Ended(_) => {}
+        }
+    }
+
+    /// Says that the transport took the first `count` bytes of what `transmit` showed.
+    pub fn transmitted(&mut self, count: usize, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.transmitted(count, now),
+            Phase::Opening(opening) => opening.queue.acknowledge(count),
+            Phase::Idle(_) | Phase::Ended(_) => {}
+        }
+    }
+
+    /// The next deadline and its cause: see [`WebSocket::poll_timeout`].
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let limits = &self.config.limits;
+        match &self.phase {
+            Phase::Open(websocket) => websocket.poll_timeout(),
+            Phase::Opening(_) => Some((self.opened + limits.open_timeout, Timer::Open)),
+            Phase::Ended(ended) if !ended.body.is_ended() => Some((ended.since + limits.close_timeout, Timer::Close)),
+            Phase::Idle(_) | Phase::Ended(_) => None,
+        }
+    }
+
+    /// Acts on the deadlines that have come: see [`WebSocket::handle_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Phase::Open(websocket) = &mut self.phase {
+            return websocket.handle_timeout(now);
+        }
+        if self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
+            match &mut self.phase {
+                Phase::Opening(_) => {
+                    self.phase = Ended::failed(ResponseError::TimedOut, Cause::Timeout(Timer::Open), now);
+                }
+                // A body that never ends.
+                Phase::Ended(ended) => ended.body = Body::Ended,
+                Phase::Idle(_) | Phase::Open(_) => {}
+            }
+        }
+    }
+
+    /// What to do with the transport: see [`WebSocket::transport`].
+    pub fn transport(&self) -> Transport {
+        match &self.phase {
+            Phase::Open(websocket) => websocket.transport(),
+            Phase::Ended(ended) if ended.body.is_ended() => Transport::Close,
+            Phase::Idle(_) | Phase::Opening(_) | Phase::Ended(_) => Transport::Open,
+        }
+    }
+
+    /// Whether all is done and the transport can be dropped: see [`WebSocket::is_closed`].
+    pub fn is_closed(&self) -> bool {
+        match &self.phase {
+            Phase::Open(websocket) => websocket.is_closed(),
+            Phase::Ended(ended) => ended.body.is_ended() && ended.closed.is_none(),
+            Phase::Idle(keys) => keys.is_none(),
+            Phase::Opening(_) => false,
+        }
+    }
+
+    /// Gives back all buffers that hold nothing now.
+    pub fn release(&mut self) {
+        if let Phase::Open(websocket) = &mut self.phase {
+            websocket.release();
+        }
+    }
+
+    fn session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
+        match &mut self.phase {
+            Phase::Open(websocket) if id == SessionId::HTTP1 => Some(websocket),
+            _ => None,
+        }
+    }
+
+    /// Judges the final response, whose head `taken` ends or, if it came in pieces, is collected.
+    fn judge<'s>(&'s mut self, taken: &'s [u8], now: Instant) -> ClientEvent<'s> {
+        let Client { config, phase, head: collected, .. } = self;
+        let bytes = if collected.is_empty() { taken } else { &collected[..] };
+        let response = match head::response(bytes) {
+            Ok(response) => response,
+            Err(error) => return phase.fail(error, now),
+        };
+        if response.status() != 101 {
+            return match Body::of(&response) {
+                //= rfc6455 4.1: another status is the caller's to handle
+                Ok(body) => {
+                    *phase = Ended::over(body, config.limits.body, Cause::Refused, now);
+                    ClientEvent::Refused(SessionId::HTTP1, response)
+                }
+                Err(error) => phase.fail(error, now),
+            };
+        }
+        let agreed = match phase {
+            Phase::Opening(opening) => opening.asked.check(&response),
+            _ => Err(ResponseError::Malformed),
+        };
+        match agreed {
+            Ok(agreed) => match phase.open(&agreed, config, now) {
+                Some(tx) => ClientEvent::Open(Opened { id: SessionId::HTTP1, response, agreed, tx }),
+                None => ClientEvent::Failed(SessionId::HTTP1, ResponseError::Malformed),
+            },
+            Err(error) => phase.fail(error, now),
+        }
+    }
+}
+
+impl Phase {
+    fn fail<'s>(&mut self, error: ResponseError, now: Instant) -> ClientEvent<'s> {
+        *self = Ended::over(Body::Ended, 0, Cause::Fault, now);
+        ClientEvent::Failed(SessionId::HTTP1, error)
+    }
+
+    /// Turns an opening handshake into the session that it opened.
+    fn open(&mut self, agreed: &Agreed, config: &Arc<Config>, now: Instant) -> Option<&mut Sender> {
+        let Phase::Opening(opening) = core::mem::replace(self, Phase::Idle(None)) else { return None };
+        *self = Phase::Open(WebSocket::with_keys(agreed, Arc::clone(config), opening.keys, now));
+        match self {
+            Phase::Open(websocket) => Some(websocket.tx(now)),
+            _ => None,
+        }
+    }
+}
+
+impl Opening {
+    /// Passes over an interim response.
+    fn pass_over(&mut self, head: &[u8]) -> Result<(), ResponseError> {
+        head::response(head)?;
+        self.interim += 1;
+        self.scan = Scan::default();
+        if self.interim > MAX_INTERIM { Err(ResponseError::TooManyInterimResponses) } else { Ok(()) }
+    }
+}
+
+impl Ended {
+    fn over(body: Body, allowed: u64, cause: Cause, now: Instant) -> Phase {
+        let closed = Some(Closed { code: None, clean: false, cause });
+        Phase::Ended(Box::new(Ended { body, allowed, failed: None, closed, since: now }))
+    }
+
+    fn failed(error: ResponseError, cause: Cause, now: Instant) -> Phase {
+        let closed = Some(Closed { code: None, clean: false, cause });
+        Phase::Ended(Box::new(Ended { body: Body::Ended, allowed: 0, failed: Some(error), closed, since: now }))
+    }
+
+    /// Consumes bytes up to the next thing to tell, in order: the body, a failure, the end.
+    fn walk(&mut self, input: &[u8]) -> (usize, Option<News>) {
+        match self.body.walk(input) {
+            Ok((consumed, Some(range))) => match self.allowed.checked_sub(range.len() as u64) {
+                Some(allowed) => {
+                    self.allowed = allowed;
+                    return (consumed, Some(News::Body(range)));
+                }
+                None => self.fail(ResponseError::BodyTooLarge),
+            },
+            Ok((_, None)) => {}
+            Err(error) => self.fail(error),
+        }
+        let news = match self.failed.take() {
+            Some(error) => Some(News::Failed(error)),
+            None if self.body.is_ended() => self.closed.take().map(News::Closed),
+            None => None,
+        };
+        (input.len(), news)
+    }
+
+    fn fail(&mut self, error: ResponseError) {
+        self.body = Body::Ended;
+        self.failed = Some(error);
+    }
+}

@@ -1,0 +1,340 @@
+//! How does a frame header read, and which byte proves it wrong? (RFC 6455 §5.2)
+//!
+//! [`Header::decode`] is handed whatever is there of a header and says `Ok(None)` while more is needed. It is pure and
+//! checks in wire order, so feeding it a header byte by byte finds every fault at the first byte that proves it, and the
+//! same one as when the header comes whole: bits and opcode on byte 0, mask bit and control length on byte 1, length form
+//! and limits at the last byte of the length, before the masking key.
+
+use crate::error::Error;
+
+/// The longest header: two bytes, a 64-bit length and a masking key.
+pub(crate) const MAX_HEADER: usize = 14;
+/// The longest payload of a control frame (RFC 6455 §5.5).
+pub(crate) const MAX_CONTROL: usize = 125;
+
+const FIN: u8 = 0x80;
+const RSV: u8 = 0x70;
+const MASK: u8 = 0x80;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum OpCode {
+    Continuation = 0,
+    Text = 1,
+    Binary = 2,
+    Close = 8,
+    Ping = 9,
+    Pong = 10,
+}
+
+impl OpCode {
+    const fn from_bits(bits: u8) -> Option<OpCode> {
+        match bits {
+            0 => Some(OpCode::Continuation),
+            1 => Some(OpCode::Text),
+            2 => Some(OpCode::Binary),
+            8 => Some(OpCode::Close),
+            9 => Some(OpCode::Ping),
+            10 => Some(OpCode::Pong),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn is_control(self) -> bool {
+        self as u8 & 8 != 0
+    }
+}
+
+/// A decoded header. `masking_key` is all zeros on a frame that is not masked, which unmasks to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    pub(crate) opcode: OpCode,
+    pub(crate) length: u64,
+    pub(crate) masking_key: [u8; 4],
+}
+
+/// What a header must be, given where the connection stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expect {
+    /// Frames come masked: we are the server.
+    pub(crate) masked: bool,
+    /// A fragmented message is under way.
+    pub(crate) continuation: bool,
+    /// A message may have one frame more.
+    pub(crate) fragment: bool,
+    /// The longest frame.
+    pub(crate) frame: u64,
+    /// What a message may still take.
+    pub(crate) message: u64,
+}
+
+impl Header {
+    /// Reads the header that `bytes` begins with; gives its own length beside it.
+    //= rfc6455 5.1 MUST 3: a server closes on a frame that is not masked
+    //= rfc6455 5.1 MUST 4: a client closes on a masked frame
+    //= rfc6455 5.2 MUST 4: the shortest form of a length
+    #[inline]
+    pub(crate) fn decode(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usize)>, Error> {
+        let &[first, ref rest @ ..] = bytes else { return Ok(None) };
+        if first & RSV != 0 {
+            return Err(Error::ReservedBits);
+        }
+        let Some(opcode) = OpCode::from_bits(first & 0x0F) else { return Err(Error::ReservedOpcode) };
+        let fin = first & FIN != 0;
+        match opcode {
+            OpCode::Continuation if !expect.continuation => return Err(Error::UnexpectedContinuation),
+            OpCode::Text | OpCode::Binary if expect.continuation => return Err(Error::ExpectedContinuation),
+            OpCode::Close | OpCode::Ping | OpCode::Pong if !fin => return Err(Error::FragmentedControl),
+            OpCode::Continuation | OpCode::Text | OpCode::Binary if !expect.fragment => {
+                return Err(Error::TooManyFragments);
+            }
+            _ => {}
+        }
+
+        let &[second, ref rest @ ..] = rest else { return Ok(None) };
+        match (second & MASK != 0, expect.masked) {
+            (false, true) => return Err(Error::UnmaskedFrame),
+            (true, false) => return Err(Error::MaskedFrame),
+            _ => {}
+        }
+        let (length, rest, length_bytes) = match second & !MASK {
+            126.. if opcode.is_control() => return Err(Error::ControlTooLong),
+            // The body of a Close begins with a code of two bytes.
+            1 if opcode == OpCode::Close => return Err(Error::InvalidCloseBody),
+            126 => {
+                let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                let length = u64::from(u16::from_be_bytes(*bytes));
+                if length < 126 {
+                    return Err(Error::LengthNotMinimal);
+                }
+                (length, rest, 2)
+            }
+            127 => {
+                let Some((bytes, rest)) = rest.split_first_chunk() else {
+                    // Its top bit, in the first of the eight bytes, must be zero.
+                    return if rest.first().is_some_and(|top| top & 0x80 != 0) {
+                        Err(Error::LengthOverflow)
+                    } else {
+                        Ok(None)
+                    };
+                };
+                let length = u64::from_be_bytes(*bytes);
+                if length >> 63 != 0 {
+                    return Err(Error::LengthOverflow);
+                }
+                if length <= u64::from(u16::MAX) {
+                    return Err(Error::LengthNotMinimal);
+                }
+                (length, rest, 8)
+            }
+            length => (u64::from(length), rest, 0),
+        };
+        if !opcode.is_control() {
+            if length > expect.frame {
+                return Err(Error::FrameTooBig);
+            }
+            if length > expect.message {
+                return Err(Error::MessageTooBig);
+            }
+        }
+
+        let (masking_key, key_bytes) = if expect.masked {
+            let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
+            (*key, 4)
+        } else {
+            ([0; 4], 0)
+        };
+        Ok(Some((Header { fin, opcode, length, masking_key }, 2 + length_bytes + key_bytes)))
+    }
+
+    /// Writes the header, masked if `masking_key` is given; the bytes and how many of them count.
+    //= rfc6455 5.2 MUST 1: no reserved bit is ever set without an extension
+    #[inline]
+    pub(crate) fn encode(fin: bool, opcode: OpCode, length: u64, masking_key: Option<[u8; 4]>) -> Encoded {
+        let mut encoded = Encoded { bytes: [0; MAX_HEADER], length: 0 };
+        encoded.push(&[opcode as u8 | if fin { FIN } else { 0 }]);
+        let mask = if masking_key.is_some() { MASK } else { 0 };
+        match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(length @ 0..=125), _) => encoded.push(&[length | mask]),
+            (_, Ok(length)) => {
+                encoded.push(&[126 | mask]);
+                encoded.push(&length.to_be_bytes());
+            }
+            _ => {
+                encoded.push(&[127 | mask]);
+                encoded.push(&length.to_be_bytes());
+            }
+        }
+        if let Some(key) = masking_key {
+            encoded.push(&key);
+        }
+        encoded
+    }
+}
+
+/// An encoded header.
+pub(crate) struct Encoded {
+    bytes: [u8; MAX_HEADER],
+    length: usize,
+}
+
+impl Encoded {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if let Some(slot) = self.bytes.get_mut(self.length..end) {
+            slot.copy_from_slice(bytes);
+            self.length = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SERVER: Expect =
+        Expect { masked: true, continuation: false, fragment: true, frame: u64::MAX, message: u64::MAX };
+    const CLIENT: Expect = Expect { masked: false, ..SERVER };
+
+    /// The first byte at which decoding fails, fed one byte more each time.
+    fn proved_at(bytes: &[u8], expect: Expect) -> Option<(usize, Error)> {
+        (0..=bytes.len()).find_map(|n| Header::decode(&bytes[..n], expect).err().map(|error| (n, error)))
+    }
+
+    #[test]
+    fn every_first_byte_is_judged_alone() {
+        for first in 0..=u8::MAX {
+            for continuation in [false, true] {
+                let verdict = Header::decode(&[first], Expect { continuation, ..SERVER });
+                let expected = match (first & RSV != 0, first & 15, first & FIN != 0) {
+                    (true, _, _) => Err(Error::ReservedBits),
+                    (_, 3..=7 | 11..=15, _) => Err(Error::ReservedOpcode),
+                    (_, 0, _) if !continuation => Err(Error::UnexpectedContinuation),
+                    (_, 1 | 2, _) if continuation => Err(Error::ExpectedContinuation),
+                    (_, 8..=10, false) => Err(Error::FragmentedControl),
+                    _ => Ok(None),
+                };
+                assert_eq!(verdict, expected, "{first:#04x} continuation {continuation}");
+            }
+        }
+    }
+
+    //= rfc6455 5.1 MUST 3
+    //= type=test
+    //= rfc6455 5.1 MUST 4
+    //= type=test
+    #[test]
+    fn trap_14_mask_direction_on_the_second_byte() {
+        for opcode in [1, 2, 8, 9, 10] {
+            for length in [0, 5] {
+                assert_eq!(proved_at(&[FIN | opcode, length], SERVER), Some((2, Error::UnmaskedFrame)));
+                assert_eq!(proved_at(&[FIN | opcode, MASK | length], CLIENT), Some((2, Error::MaskedFrame)));
+            }
+        }
+    }
+
+    //= rfc6455 5.2 MUST 4
+    //= type=test
+    #[test]
+    fn trap_11_minimal_length() {
+        for length in [0u16, 1, 125] {
+            let [a, b] = length.to_be_bytes();
+            assert_eq!(proved_at(&[0x82, 126, a, b], CLIENT), Some((4, Error::LengthNotMinimal)));
+        }
+        for length in [0u64, 125, 126, 65_535] {
+            let bytes = [&[0x82, 127][..], &length.to_be_bytes()].concat();
+            assert_eq!(proved_at(&bytes, CLIENT), Some((10, Error::LengthNotMinimal)));
+        }
+        for (bytes, length) in [(&[0x82, 126, 0, 126][..], 126), (&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0], 65_536)] {
+            assert_eq!(Header::decode(bytes, CLIENT).unwrap().unwrap().0.length, length);
+        }
+    }
+
+    #[test]
+    fn trap_12_the_top_bit_of_a_length() {
+        let bytes = [&[0x82, 127][..], &(1u64 << 63).to_be_bytes()].concat();
+        assert_eq!(proved_at(&bytes, CLIENT), Some((3, Error::LengthOverflow)));
+        let bytes = [&[0x82, 127][..], &u64::MAX.to_be_bytes()].concat();
+        assert_eq!(proved_at(&bytes, CLIENT), Some((3, Error::LengthOverflow)));
+        let bytes = [&[0x82, 127][..], &(u64::MAX >> 1).to_be_bytes()].concat();
+        assert_eq!(proved_at(&bytes, CLIENT), None);
+    }
+
+    #[test]
+    fn limits_are_proved_before_the_masking_key() {
+        let expect = Expect { frame: 200, message: 100, ..SERVER };
+        assert_eq!(proved_at(&[0x82, 0x80 | 101], expect), Some((2, Error::MessageTooBig)));
+        assert_eq!(proved_at(&[0x82, 0xFE, 0, 201], expect), Some((4, Error::FrameTooBig)));
+        assert_eq!(proved_at(&[0x82, 0x80 | 100, 1, 2, 3, 4], expect), None);
+        assert_eq!(proved_at(&[0x89, 0x80 | 125, 1, 2, 3, 4], Expect { frame: 0, message: 0, ..SERVER }), None);
+        assert_eq!(proved_at(&[0x89, 0xFE], SERVER), Some((2, Error::ControlTooLong)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(
+            fin: bool,
+            opcode in prop::sample::select(vec![OpCode::Text, OpCode::Binary, OpCode::Close, OpCode::Ping, OpCode::Pong]),
+            length in prop_oneof![0u64..200, 65_500u64..65_600, 0u64..1 << 62],
+            key: Option<[u8; 4]>,
+        ) {
+            let fin = fin || opcode.is_control();
+            let length = match opcode {
+                OpCode::Close => 2 + length % 124,
+                OpCode::Ping | OpCode::Pong => length % 126,
+                _ => length,
+            };
+            let encoded = Header::encode(fin, opcode, length, key);
+            let expect = Expect { masked: key.is_some(), ..SERVER };
+            let (header, size) = Header::decode(encoded.as_bytes(), expect).unwrap().unwrap();
+            prop_assert_eq!(size, encoded.as_bytes().len());
+            prop_assert_eq!(header, Header { fin, opcode, length, masking_key: key.unwrap_or_default() });
+            for cut in 0..size {
+                prop_assert_eq!(Header::decode(&encoded.as_bytes()[..cut], expect), Ok(None));
+            }
+        }
+
+        #[test]
+        fn random_bytes_agree_with_a_naive_reading(bytes in prop::collection::vec(any::<u8>(), 14..15), masked: bool) {
+            let naive = naive(&bytes, masked);
+            let ours = Header::decode(&bytes, Expect { masked, ..SERVER });
+            prop_assert_eq!(ours.ok().flatten().map(|(h, n)| (h.fin, h.opcode as u8, h.length, h.masking_key, n)), naive);
+        }
+    }
+
+    /// RFC 6455 §5.2 read line by line, with nothing in mind but its text.
+    fn naive(bytes: &[u8], masked: bool) -> Option<(bool, u8, u64, [u8; 4], usize)> {
+        let opcode = bytes[0] & 15;
+        let fin = bytes[0] >> 7 == 1;
+        let control = opcode > 7;
+        let known = [1, 2, 8, 9, 10].contains(&opcode);
+        let len7 = bytes[1] & 127;
+        let (length, at) = match len7 {
+            126 => (u64::from(bytes[2]) << 8 | u64::from(bytes[3]), 4),
+            127 => (bytes[2..10].iter().fold(0, |sum, b| sum << 8 | u64::from(*b)), 10),
+            _ => (u64::from(len7), 2),
+        };
+        let minimal = match len7 {
+            126 => length > 125,
+            127 => length > 65_535 && length < 1 << 63,
+            _ => true,
+        };
+        let valid = bytes[0] & 0x70 == 0
+            && known
+            && minimal
+            && (bytes[1] & 128 != 0) == masked
+            && (!control || (fin && length <= 125))
+            && (opcode != 8 || length != 1);
+        let key = if masked { bytes[at..at + 4].try_into().unwrap() } else { [0; 4] };
+        valid.then_some((fin, opcode, length, key, at + if masked { 4 } else { 0 }))
+    }
+}

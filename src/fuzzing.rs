@@ -1,0 +1,1 @@
+//! The bodies of the fuzz targets: what must hold for any bytes.

@@ -1,0 +1,171 @@
+//! What does a client ask for, and is the answer one to that? (RFC 6455 §4.1)
+//!
+//! [`Connect`] is the caller's wish; with a nonce it becomes [`Asked`], which knows the request to write and judges the
+//! response. Whatever was not asked for fails the connection: a subprotocol, an extension, an accept key for another key.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::extensions;
+use super::fields::{Fields, Lines, check_value};
+use super::key::{self, AcceptKey};
+use super::request::HttpVersion;
+use super::response::ResponseHead;
+use super::token::{contains, is_token};
+use super::url::Url;
+use crate::config::Agreed;
+use crate::error::{BuildError, ResponseError};
+
+/// A WebSocket to connect to.
+///
+/// ```
+/// use sockless::Connect;
+///
+/// let connect = Connect::to("wss://example.com/chat?room=1")?
+///     .subprotocol("chat.v2")?
+///     .subprotocol("chat.v1")?
+///     .header("Authorization", "Bearer abc")?;
+/// assert_eq!((connect.url().host(), connect.url().port()), ("example.com", 443));
+/// # Ok::<(), sockless::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connect {
+    url: Url,
+    origin: Option<String>,
+    subprotocols: Vec<String>,
+    fields: Lines,
+}
+
+impl Connect {
+    /// A connection to a `ws:` or `wss:` URL.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::InvalidUrl`].
+    pub fn to(url: &str) -> Result<Connect, BuildError> {
+        Ok(Connect { url: Url::parse(url)?, origin: None, subprotocols: Vec::new(), fields: Lines::default() })
+    }
+
+    /// Offers a subprotocol, after those that were offered before.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::InvalidSubprotocol`] for what is not a token, or was offered already.
+    //= rfc6455 4.1: subprotocols are tokens, each once
+    pub fn subprotocol(mut self, name: &str) -> Result<Connect, BuildError> {
+        if !is_token(name) || self.subprotocols.iter().any(|other| other == name) {
+            return Err(BuildError::InvalidSubprotocol);
+        }
+        self.subprotocols.push(name.into());
+        Ok(self)
+    }
+
+    /// Names the origin that the connection is made for. Only browsers must.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::InvalidValue`].
+    pub fn origin(mut self, origin: &str) -> Result<Connect, BuildError> {
+        check_value(origin)?;
+        self.origin = Some(origin.into());
+        Ok(self)
+    }
+
+    /// Adds a header field.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::InvalidName`], [`BuildError::InvalidValue`], or [`BuildError::ReservedName`] for a field that the
+    /// engine writes itself.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Connect, BuildError> {
+        self.fields.push_checked(name, value)?;
+        Ok(self)
+    }
+
+    /// Where to connect to.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The request with its nonce, and what its answer must be.
+    //= rfc6455 4.1: the key is a fresh random nonce for every connection
+    pub(crate) fn ask(&self, nonce: [u8; 16]) -> Asked {
+        let key = key::encode(nonce);
+        let key = core::str::from_utf8(&key).unwrap_or_default();
+        let mut fields = Lines::default();
+        fields.push("Host", &self.url.authority());
+        fields.push("Upgrade", "websocket");
+        fields.push("Connection", "Upgrade");
+        fields.push("Sec-WebSocket-Key", key);
+        fields.push("Sec-WebSocket-Version", "13");
+        if let Some(origin) = &self.origin {
+            fields.push("Origin", origin);
+        }
+        if !self.subprotocols.is_empty() {
+            fields.push_list("Sec-WebSocket-Protocol", self.subprotocols.iter().map(String::as_str));
+        }
+        fields.append(&self.fields);
+        let target = self.url.target().into();
+        Asked { target, fields, accept: key::accept(key), subprotocols: self.subprotocols.clone() }
+    }
+}
+
+/// A request that was, or is about to be, sent.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    target: String,
+    fields: Lines,
+    accept: AcceptKey,
+    subprotocols: Vec<String>,
+}
+
+impl Asked {
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    pub(crate) fn lines(&self) -> &[u8] {
+        self.fields.as_bytes()
+    }
+
+    /// Judges a response with status 101.
+    pub(crate) fn check(&self, head: &ResponseHead<'_>) -> Result<Agreed, ResponseError> {
+        let fields = head.fields();
+        if head.version() != HttpVersion::Http11 {
+            return Err(ResponseError::OldHttpVersion);
+        }
+        //= rfc6455 4.1: Upgrade is websocket, in any case
+        let mut upgrades = fields.all("upgrade").map(|field| field.value.eq_ignore_ascii_case(b"websocket"));
+        if upgrades.next() != Some(true) || upgrades.next().is_some() {
+            return Err(ResponseError::InvalidUpgrade);
+        }
+        //= rfc6455 4.1: Connection names Upgrade, in any case
+        if !fields.all("connection").any(|field| contains(field.value, "upgrade")) {
+            return Err(ResponseError::InvalidConnection);
+        }
+        if once(fields, "sec-websocket-accept") != Ok(Some(self.accept.as_str())) {
+            return Err(ResponseError::InvalidAccept);
+        }
+        //= rfc6455 4.1: an extension that was not offered fails the connection
+        if extensions::count(fields) != Ok(0) {
+            return Err(ResponseError::UnaskedExtension);
+        }
+        //= rfc6455 4.1: a subprotocol that was not offered fails the connection
+        let subprotocol = match once(fields, "sec-websocket-protocol") {
+            Ok(None) => None,
+            Ok(Some(name)) if self.subprotocols.iter().any(|asked| asked == name) => Some(name.into()),
+            _ => return Err(ResponseError::UnaskedSubprotocol),
+        };
+        Ok(Agreed { subprotocol })
+    }
+}
+
+/// A field that may stand once: its text, nothing, or an error where it stands twice or is no text.
+fn once<'a>(fields: Fields<'a>, name: &str) -> Result<Option<&'a str>, ()> {
+    let mut all = fields.all(name);
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(field), None) => field.text().map(Some).ok_or(()),
+        (Some(_), Some(_)) => Err(()),
+    }
+}

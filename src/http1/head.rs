@@ -1,0 +1,96 @@
+//! What does a complete head say? (RFC 9112 §2 to §5)
+//!
+//! httparse does the parsing; what it lets through and we do not (a bare line feed) was refused by the scan before. The
+//! fields are walked over again by whoever needs them, as the lines that they are.
+
+use core::mem::MaybeUninit;
+
+use crate::config::Limits;
+use crate::error::{RequestError, ResponseError};
+use crate::handshake::{Fields, HttpVersion, RequestHead, ResponseHead};
+
+use super::scan::{Allowed, ScanError};
+
+/// What the configuration allows a head to be.
+pub(crate) fn allowed(limits: &Limits) -> Allowed {
+    Allowed { first_line: limits.target, fields: limits.fields.min(Limits::MAX_FIELDS), total: limits.head }
+}
+
+/// Parses the complete head of a request.
+pub(crate) fn request(head: &[u8]) -> Result<RequestHead<'_>, RequestError> {
+    let head = without_empty_lines(head);
+    let mut slots = [const { MaybeUninit::uninit() }; Limits::MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(head, &mut slots) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::Version) => return Err(RequestError::UnsupportedHttpVersion),
+        Err(httparse::Error::TooManyHeaders) => return Err(RequestError::TooManyFields),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(RequestError::Malformed),
+    }
+    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(RequestError::Malformed);
+    };
+    Ok(RequestHead::new(method, target, http_version(version), lines(head)))
+}
+
+/// Parses the complete head of a response.
+pub(crate) fn response(head: &[u8]) -> Result<ResponseHead<'_>, ResponseError> {
+    let head = without_empty_lines(head);
+    let mut slots = [const { MaybeUninit::uninit() }; Limits::MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut slots) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(ResponseError::TooManyFields),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(ResponseError::Malformed),
+    }
+    let (Some(status @ 100..=599), Some(version)) = (parsed.code, parsed.version) else {
+        return Err(ResponseError::Malformed);
+    };
+    Ok(ResponseHead::new(status, parsed.reason.unwrap_or_default(), http_version(version), lines(head)))
+}
+
+/// Whether this is the head of an interim response: 1xx, but 101.
+pub(crate) fn is_interim(head: &[u8]) -> bool {
+    without_empty_lines(head)
+        .split_first_chunk::<12>()
+        .is_some_and(|(line, _)| matches!(line, [.., b' ', b'1', tens, ones] if (tens, ones) != (&b'0', &b'1')))
+}
+
+impl From<ScanError> for RequestError {
+    fn from(error: ScanError) -> RequestError {
+        match error {
+            ScanError::BareLineFeed => RequestError::Malformed,
+            ScanError::LineTooLong => RequestError::TargetTooLong,
+            ScanError::TooManyLines => RequestError::TooManyFields,
+            ScanError::TooLarge => RequestError::HeadTooLarge,
+        }
+    }
+}
+
+impl From<ScanError> for ResponseError {
+    fn from(error: ScanError) -> ResponseError {
+        match error {
+            ScanError::BareLineFeed => ResponseError::Malformed,
+            ScanError::LineTooLong | ScanError::TooLarge => ResponseError::HeadTooLarge,
+            ScanError::TooManyLines => ResponseError::TooManyFields,
+        }
+    }
+}
+
+fn http_version(minor: u8) -> HttpVersion {
+    if minor == 0 { HttpVersion::Http10 } else { HttpVersion::Http11 }
+}
+
+/// A server ignores empty lines before a request (RFC 9112 §2.2); the scan has bounded them.
+fn without_empty_lines(mut head: &[u8]) -> &[u8] {
+    while let [b'\r', b'\n', rest @ ..] = head {
+        head = rest;
+    }
+    head
+}
+
+/// The lines behind the first one, up to the empty one.
+fn lines(head: &[u8]) -> Fields<'_> {
+    let first = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+    Fields::from_lines(head.get(first..head.len().saturating_sub(2)).unwrap_or_default())
+}

@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod client;
+mod config;
+mod entropy;
+mod error;
+mod event;
+mod frame;
+mod handshake;
+mod http1;
+mod queue;
+mod server;
+mod time;
+mod utf8;
+mod websocket;
+
+pub use client::{Client, ClientEvent, OpenError, Opened};
+pub use config::{Agreed, Config, Delivery, KeepAlive, Limits, OriginCheck, OriginPolicy};
+#[cfg(feature = "getrandom")]
+pub use entropy::Os;
+pub use entropy::{Entropy, NoEntropy};
+pub use error::{BuildError, CloseCode, Error, RequestError, ResponseError, SendError};
+pub use event::{Cause, Chunk, Closed, Event, Kind, Message};
+pub use handshake::{
+    Accept, Classified, Connect, Field, Fields, HttpVersion, Request, RequestHead, Response, ResponseHead, Subprotocol,
+    Url,
+};
+pub use server::{Offer, PlainRequest, Server, ServerEvent, SessionId};
+#[cfg(feature = "std")]
+pub use time::Clock;
+pub use time::{Instant, Timer};
+pub use websocket::{Close, Compress, Incoming, Prepared, Reason, Sender, Shared, Transport, WebSocket};
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -1,0 +1,215 @@
+//! What is queued for the transport, and in which order?
+//!
+//! A queue of bytes that is only ever appended to and acknowledged from the front, so what was shown once is shown again,
+//! unchanged, until the transport took it. Most bytes are the queue's own, in one buffer, so a thousand small frames are
+//! one slice; a shared body is held by reference and stands between two stretches of own bytes.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::{Buf, Bytes};
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    own: Vec<u8>,
+    /// How much of `own` is acknowledged.
+    start: usize,
+    /// Counts own bytes since the beginning, up to the first one in `own`.
+    base: u64,
+    shared: VecDeque<Inserted>,
+    /// All bytes that are not acknowledged.
+    length: usize,
+    /// Counts all bytes acknowledged since the beginning.
+    acknowledged: u64,
+}
+
+/// A shared body and the count of own bytes that go before it.
+#[derive(Debug)]
+struct Inserted {
+    at: u64,
+    body: Bytes,
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Bytes that are not acknowledged.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The position behind the last byte, counted from the beginning.
+    pub(crate) fn end(&self) -> u64 {
+        self.acknowledged + self.length as u64
+    }
+
+    /// Whether everything before the position was acknowledged.
+    pub(crate) fn has_passed(&self, position: u64) -> bool {
+        self.acknowledged >= position
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.write(|own| own.extend_from_slice(bytes));
+    }
+
+    /// Appends what `write` appends to the buffer.
+    #[inline]
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        // A queue that is never quite empty would else grow for ever: half of the buffer is moved for half acknowledged.
+        if self.start > 4096 && self.start > self.own.len() / 2 {
+            self.own.drain(..self.start);
+            self.rebase();
+        }
+        let before = self.own.len();
+        write(&mut self.own);
+        self.length += self.own.len() - before;
+    }
+
+    /// Appends a body by reference.
+    pub(crate) fn insert(&mut self, body: Bytes) {
+        if !body.is_empty() {
+            self.length += body.len();
+            self.shared.push_back(Inserted { at: self.base + self.own.len() as u64, body });
+        }
+    }
+
+    /// The queue from its front, in slices.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = self.start;
+        let between = self.shared.iter().flat_map(move |inserted| {
+            let to = self.index(inserted);
+            let own = self.own.get(from..to).unwrap_or_default();
+            from = to;
+            [own, &inserted.body[..]]
+        });
+        let last = self.shared.back().map_or(self.start, |inserted| self.index(inserted));
+        between.chain([self.own.get(last..).unwrap_or_default()]).filter(|slice| !slice.is_empty())
+    }
+
+    /// Fills `out` with the queue's slices from its front; says how many it filled.
+    #[cfg(feature = "std")]
+    pub(crate) fn fill<'a>(&'a self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slot, slice) in out.iter_mut().zip(self.slices()) {
+            *slot = std::io::IoSlice::new(slice);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Drops `count` bytes off the front: the transport took them.
+    pub(crate) fn acknowledge(&mut self, count: usize) {
+        let count = count.min(self.length);
+        self.length -= count;
+        self.acknowledged += count as u64;
+        let mut left = count;
+        while left > 0 {
+            let own_end = self.shared.front().map_or(self.own.len(), |inserted| self.index(inserted));
+            let own = left.min(own_end - self.start);
+            self.start += own;
+            left -= own;
+            if let Some(inserted) = self.shared.front_mut() {
+                let of_body = left.min(inserted.body.len());
+                inserted.body.advance(of_body);
+                left -= of_body;
+                if inserted.body.is_empty() {
+                    self.shared.pop_front();
+                }
+            }
+        }
+        if self.start == self.own.len() {
+            self.own.clear();
+            self.rebase();
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.acknowledge(self.length);
+    }
+
+    /// Whether an empty queue holds on to memory.
+    pub(crate) fn is_releasable(&self) -> bool {
+        self.is_empty() && (self.own.capacity() > 0 || self.shared.capacity() > 0)
+    }
+
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() {
+            self.own = Vec::new();
+            self.shared = VecDeque::new();
+        }
+    }
+
+    fn rebase(&mut self) {
+        self.base += self.start as u64;
+        self.start = 0;
+    }
+
+    fn index(&self, inserted: &Inserted) -> usize {
+        usize::try_from(inserted.at - self.base).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(Vec<u8>),
+        Insert(Vec<u8>),
+        Acknowledge(usize),
+        Clear,
+        Release,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let bytes = || prop_oneof![4 => prop::collection::vec(any::<u8>(), 0..9), 1 => Just(vec![3; 3000])];
+        prop_oneof![
+            6 => bytes().prop_map(Step::Push),
+            4 => bytes().prop_map(Step::Insert),
+            6 => prop_oneof![0usize..20, 0usize..9000].prop_map(Step::Acknowledge),
+            1 => Just(Step::Clear),
+            1 => Just(Step::Release),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_plain_list_of_bytes(steps in prop::collection::vec(step(), 0..80)) {
+            let (mut queue, mut model, mut passed) = (Queue::default(), Vec::<u8>::new(), 0u64);
+            for step in steps {
+                match step {
+                    Step::Push(bytes) => {
+                        queue.push(&bytes);
+                        model.extend(bytes);
+                    }
+                    Step::Insert(bytes) => {
+                        queue.insert(Bytes::from(bytes.clone()));
+                        model.extend(bytes);
+                    }
+                    Step::Acknowledge(count) => {
+                        queue.acknowledge(count);
+                        passed += model.drain(..count.min(model.len())).len() as u64;
+                    }
+                    Step::Clear => {
+                        queue.clear();
+                        passed += model.drain(..).len() as u64;
+                    }
+                    Step::Release => queue.release(),
+                }
+                let shown: Vec<u8> = queue.slices().flatten().copied().collect();
+                prop_assert_eq!(&shown, &model);
+                prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.end(), passed + model.len() as u64);
+            }
+        }
+    }
+}

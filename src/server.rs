@@ -1,0 +1,469 @@
+//! How does a server's transport connection become WebSockets, or something else? (RFC 6455 §4.2, RFC 9112)
+//!
+//! ```text
+//! Head ─▶ Deciding ─┬─ accept ──────────────────▶ Open: a WebSocket
+//!   │               └─ reject, respond, 503 ─▶ ┐
+//!   └─ a bad request, 408 ──────────────────── ┴─▶ Answered: one response, then the end
+//! ```
+//!
+//! The head of a request is parsed where it lies: in the read that brought it whole, or in a buffer that collected it. What
+//! the application decides with, an [`Offer`] or a [`PlainRequest`], borrows it, and leaves it behind if nothing was decided.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Deref;
+
+use crate::config::Config;
+use crate::error::RequestError;
+use crate::event::{Cause, Closed};
+use crate::handshake::{Accept, Classified, Request, RequestHead, Response};
+use crate::http1::scan::Scan;
+use crate::http1::{head, write};
+use crate::queue::Queue;
+use crate::time::{Earliest, Instant, Timer};
+use crate::websocket::{Incoming, Sender, Transport, WebSocket};
+
+/// Names a session, or a request that may become one, on its connection. HTTP/1.1 has one a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub(crate) u32);
+
+impl SessionId {
+    /// The one exchange of an HTTP/1.1 connection.
+    pub(crate) const HTTP1: SessionId = SessionId(1);
+}
+
+/// A server's side of a transport connection, from its first byte to its end.
+///
+/// It is driven like a [`WebSocket`]: see there, and the loop in the crate's documentation.
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    phase: Phase,
+    /// A head that came in pieces, or that nobody decided on while it was lent.
+    head: Vec<u8>,
+    opened: Instant,
+}
+
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of a connection's life is Open, which is not to cost a box")]
+enum Phase {
+    /// The head is coming in.
+    Head(Scan),
+    /// The head is complete, and the application has it.
+    Deciding {
+        for_websocket: bool,
+    },
+    Open(WebSocket),
+    Answered(Box<Answered>),
+}
+
+/// A connection that is not to become a WebSocket: it has its response, and ends.
+#[derive(Debug, Default)]
+struct Answered {
+    queue: Queue,
+    /// What the application has yet to be told.
+    news: Option<News>,
+    since: Instant,
+    waiting_since: Instant,
+    eof: bool,
+    overdue: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum News {
+    Refused(RequestError),
+    Closed(Closed),
+}
+
+/// What happened on a server's connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServerEvent<'s> {
+    /// A valid request for a WebSocket: accept it, reject it, or let it wait. Dropped unanswered, it waits.
+    Offer(Offer<'s>),
+    /// A valid request for something else: respond, or let it wait. Dropped unanswered, it waits.
+    Request(PlainRequest<'s>),
+    /// A bad request; its response is already queued.
+    Refused(RequestError),
+    /// Something happened on a session.
+    Session(SessionId, Incoming<'s>),
+    /// A request that was waiting for its answer came to its end without one.
+    Closed(SessionId, Closed),
+}
+
+/// A valid request for a WebSocket, waiting for its answer.
+///
+/// It derefs to its [`Request`]. Dropped unanswered it is deferred: [`Server::offer`] lends it again until
+/// [`Limits::open_timeout`](crate::Limits::open_timeout), when it is answered with 503.
+#[derive(Debug)]
+pub struct Offer<'s> {
+    request: Request<'s>,
+    decision: Decision<'s>,
+}
+
+/// A valid request that is not for a WebSocket, waiting for its response. Its connection ends behind that.
+///
+/// It derefs to its [`RequestHead`]. Dropped unanswered it is deferred: [`Server::request`] lends it again.
+#[derive(Debug)]
+pub struct PlainRequest<'s> {
+    head: RequestHead<'s>,
+    decision: Decision<'s>,
+}
+
+/// What deciding changes. While nothing is decided, the phase is `Deciding`.
+#[derive(Debug)]
+struct Decision<'s> {
+    config: &'s Arc<Config>,
+    phase: &'s mut Phase,
+    /// Where a head that lies in the caller's buffer is to be kept if nothing is decided.
+    keep: Option<(&'s mut Vec<u8>, &'s [u8])>,
+    now: Instant,
+}
+
+impl Server {
+    /// The server's side of a connection that was just made.
+    pub fn new(config: Arc<Config>, now: Instant) -> Server {
+        Server { config, phase: Phase::Head(Scan::default()), head: Vec::new(), opened: now }
+    }
+
+    /// Takes bytes off the front of `input` until it has an event or `input` is empty, as
+    /// [`WebSocket::receive`] does.
+    pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ServerEvent<'s>> {
+        if matches!(self.phase, Phase::Open(_) | Phase::Answered(_)) {
+            self.head = Vec::new();
+        }
+        if let Phase::Deciding { for_websocket } = self.phase {
+            let is_early = for_websocket && !input.is_empty();
+            *input = &mut [];
+            //= rfc6455 4.1 MUST 32: a client waits for the answer before it sends more
+            return is_early.then(|| self.refuse(RequestError::EarlyData, now));
+        }
+        if let Phase::Head(scan) = &mut self.phase {
+            return match scan.scan(input, head::allowed(&self.config.limits)) {
+                Ok(Some(end)) => {
+                    let (taken, rest) = core::mem::take(input).split_at_mut_checked(end).unwrap_or_default();
+                    *input = rest;
+                    Some(self.decide(taken, now))
+                }
+                Ok(None) => {
+                    self.head.extend_from_slice(input);
+                    *input = &mut [];
+                    None
+                }
+                Err(error) => {
+                    *input = &mut [];
+                    Some(self.refuse(error.into(), now))
+                }
+            };
+        }
+        match &mut self.phase {
+            Phase::Open(websocket) => {
+                websocket.receive(input, now).map(|incoming| ServerEvent::Session(SessionId::HTTP1, incoming))
+            }
+            Phase::Answered(answered) => {
+                *input = &mut [];
+                Some(match answered.news.take()? {
+                    News::Refused(error) => ServerEvent::Refused(error),
+                    News::Closed(closed) => ServerEvent::Closed(SessionId::HTTP1, closed),
+                })
+            }
+            Phase::Head(_) | Phase::Deciding { .. } => None,
+        }
+    }
+
+    /// Says that the transport will bring no more bytes.
+    pub fn receive_eof(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.receive_eof(now),
+            Phase::Answered(answered) => answered.eof = true,
+            Phase::Head(_) => self.give_up(None, now),
+            Phase::Deciding { .. } => self.give_up(Some(Cause::Eof), now),
+        }
+    }
+
+    /// Lends a deferred offer again; none once it is answered, or its time was up.
+    pub fn offer(&mut self, id: SessionId, now: Instant) -> Option<Offer<'_>> {
+        match self.deferred(id, now)? {
+            (Classified::WebSocket(request), decision) => Some(Offer { request, decision }),
+            _ => None,
+        }
+    }
+
+    /// Lends a deferred request again; none once it is answered, or its time was up.
+    pub fn request(&mut self, id: SessionId, now: Instant) -> Option<PlainRequest<'_>> {
+        match self.deferred(id, now)? {
+            (Classified::Plain(head), decision) => Some(PlainRequest { head, decision }),
+            _ => None,
+        }
+    }
+
+    /// The send half of a session, told the time; none if there is no such session, or none yet.
+    pub fn tx(&mut self, id: SessionId, now: Instant) -> Option<&mut Sender> {
+        Some(self.session(id)?.tx(now))
+    }
+
+    /// Says that the driver feeds this session no input for now: see [`WebSocket::pause`].
+    pub fn pause(&mut self, id: SessionId, now: Instant) {
+        if let Some(session) = self.session(id) {
+            session.pause(now);
+        }
+    }
+
+    /// Says that input is fed again.
+    pub fn resume(&mut self, id: SessionId, now: Instant) {
+        if let Some(session) = self.session(id) {
+            session.resume(now);
+        }
+    }
+
+    /// Shows what is queued for the transport: see [`WebSocket::transmit`].
+    #[cfg(feature = "std")]
+    pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.transmit(out),
+            Phase::Answered(answered) => answered.queue.fill(out),
+            Phase::Head(_) | Phase::Deciding { .. } => 0,
+        }
+    }
+
+    /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
+    pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.take(out, now),
+            Phase::Answered(answered) => {
+                answered.queue.slices().for_each(|slice| out.extend_from_slice(slice));
+                answered.queue.clear();
+            }
+            Phase::Head(_) | Phase::Deciding { .. } => {}
+        }
+    }
+
+    /// Says that the transport took the first `count` bytes of what `transmit` showed.
+    pub fn transmitted(&mut self, count: usize, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.transmitted(count, now),
+            Phase::Answered(answered) if count > 0 => {
+                answered.queue.acknowledge(count);
+                answered.waiting_since = now;
+            }
+            _ => {}
+        }
+    }
+
+    /// The next deadline and its cause: see [`WebSocket::poll_timeout`].
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let limits = &self.config.limits;
+        match &self.phase {
+            Phase::Open(websocket) => websocket.poll_timeout(),
+            Phase::Head(_) | Phase::Deciding { .. } => Some((self.opened + limits.open_timeout, Timer::Open)),
+            Phase::Answered(answered) if answered.overdue => None,
+            Phase::Answered(answered) if answered.queue.is_empty() => {
+                Some((answered.waiting_since.max(answered.since) + limits.close_timeout, Timer::Close))
+            }
+            Phase::Answered(answered) => {
+                Earliest::NONE.or(answered.waiting_since.after(limits.stall_timeout), Timer::Stall).deadline()
+            }
+        }
+    }
+
+    /// Acts on the deadlines that have come: see [`WebSocket::handle_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Phase::Open(websocket) = &mut self.phase {
+            return websocket.handle_timeout(now);
+        }
+        if self.poll_timeout().is_none_or(|(deadline, _)| deadline > now) {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Head(_) => {
+                self.phase.answer(&Response::refusing(RequestError::TimedOut), false, now);
+                self.phase.tell(News::Refused(RequestError::TimedOut));
+            }
+            Phase::Deciding { .. } => {
+                self.phase.answer(&Response::unavailable(), false, now);
+                self.phase.tell(News::Closed(unclean(Cause::Timeout(Timer::Open))));
+            }
+            Phase::Answered(answered) => answered.overdue = true,
+            Phase::Open(_) => {}
+        }
+    }
+
+    /// What to do with the transport: see [`WebSocket::transport`].
+    pub fn transport(&self) -> Transport {
+        match &self.phase {
+            Phase::Head(_) | Phase::Deciding { .. } => Transport::Open,
+            Phase::Open(websocket) => websocket.transport(),
+            Phase::Answered(answered) => match (answered.overdue, answered.queue.is_empty(), answered.eof) {
+                (true, false, _) => Transport::Reset,
+                (true, true, _) | (_, true, true) => Transport::Close,
+                (_, true, false) => Transport::ShutdownWrite,
+                (_, false, _) => Transport::Open,
+            },
+        }
+    }
+
+    /// Whether all is done and the transport can be dropped: see [`WebSocket::is_closed`].
+    pub fn is_closed(&self) -> bool {
+        match &self.phase {
+            Phase::Head(_) | Phase::Deciding { .. } => false,
+            Phase::Open(websocket) => websocket.is_closed(),
+            Phase::Answered(answered) => {
+                answered.news.is_none() && matches!(self.transport(), Transport::Close | Transport::Reset)
+            }
+        }
+    }
+
+    /// Gives back all buffers that hold nothing now.
+    pub fn release(&mut self) {
+        if let Phase::Open(websocket) = &mut self.phase {
+            websocket.release();
+        }
+    }
+
+    fn session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
+        match &mut self.phase {
+            Phase::Open(websocket) if id == SessionId::HTTP1 => Some(websocket),
+            _ => None,
+        }
+    }
+
+    /// Judges the head that `taken` ends, and lends what came of it.
+    fn decide<'s>(&'s mut self, taken: &'s [u8], now: Instant) -> ServerEvent<'s> {
+        let Server { config, phase, head: kept, .. } = self;
+        let (bytes, keep) = if kept.is_empty() {
+            (taken, Some((kept, taken)))
+        } else {
+            kept.extend_from_slice(taken);
+            (&kept[..], None)
+        };
+        match head::request(bytes).map(|head| head.classify(config)) {
+            Ok(Classified::WebSocket(request)) => {
+                *phase = Phase::Deciding { for_websocket: true };
+                ServerEvent::Offer(Offer { request, decision: Decision { config, phase, keep, now } })
+            }
+            Ok(Classified::Plain(head)) => {
+                *phase = Phase::Deciding { for_websocket: false };
+                ServerEvent::Request(PlainRequest { head, decision: Decision { config, phase, keep, now } })
+            }
+            //= rfc6455 4.2.1 MUST 1: a bad request gets its error, and nothing after it is read
+            Ok(Classified::Refused(error)) | Err(error) => {
+                phase.answer(&Response::refusing(error), false, now);
+                ServerEvent::Refused(error)
+            }
+        }
+    }
+
+    fn deferred(&mut self, id: SessionId, now: Instant) -> Option<(Classified<'_>, Decision<'_>)> {
+        let Server { config, phase, head, .. } = self;
+        if id != SessionId::HTTP1 || !matches!(phase, Phase::Deciding { .. }) {
+            return None;
+        }
+        let classified = head::request(head).ok()?.classify(config);
+        Some((classified, Decision { config, phase, keep: None, now }))
+    }
+
+    fn refuse(&mut self, error: RequestError, now: Instant) -> ServerEvent<'_> {
+        self.phase.answer(&Response::refusing(error), false, now);
+        ServerEvent::Refused(error)
+    }
+
+    /// The peer left before it had an answer.
+    fn give_up(&mut self, cause: Option<Cause>, now: Instant) {
+        let news = cause.map(|cause| News::Closed(unclean(cause)));
+        self.phase = Phase::Answered(Box::new(Answered { eof: true, news, since: now, ..Answered::default() }));
+    }
+}
+
+impl Phase {
+    /// Queues a response, which is the last thing that this connection carries.
+    fn answer(&mut self, response: &Response, to_head: bool, now: Instant) {
+        let mut answered = Box::new(Answered { since: now, waiting_since: now, ..Answered::default() });
+        let mut has_body = false;
+        answered.queue.write(|out| has_body = write::response(response, to_head, out));
+        if has_body {
+            answered.queue.insert(response.content().clone());
+        }
+        *self = Phase::Answered(answered);
+    }
+
+    fn tell(&mut self, news: News) {
+        if let Phase::Answered(answered) = self {
+            answered.news = Some(news);
+        }
+    }
+}
+
+impl<'s> Offer<'s> {
+    /// Accepts: the 101 is queued, and bytes that follow the head in the same read are frames.
+    pub fn accept(self, accept: Accept<'_>) -> SessionId {
+        let (response, agreed) = self.request.answer(&accept);
+        let config = accept.config.unwrap_or_else(|| Arc::clone(self.decision.config));
+        let mut websocket = WebSocket::server(&agreed, config, self.decision.now);
+        let mut head = Vec::new();
+        write::upgrade(&response, &mut head);
+        websocket.push_head(&head, self.decision.now);
+        *self.decision.phase = Phase::Open(websocket);
+        self.id()
+    }
+
+    /// Rejects, with any response.
+    pub fn reject(self, response: &Response) {
+        self.decision.phase.answer(response, false, self.decision.now);
+    }
+
+    /// Leaves the offer unanswered for now: [`Server::offer`] lends it again.
+    pub fn defer(self) -> SessionId {
+        self.id()
+    }
+
+    /// What [`Server::offer`] knows it by, and its session if it is accepted.
+    pub fn id(&self) -> SessionId {
+        SessionId::HTTP1
+    }
+}
+
+impl<'s> Deref for Offer<'s> {
+    type Target = Request<'s>;
+
+    fn deref(&self) -> &Request<'s> {
+        &self.request
+    }
+}
+
+impl<'s> PlainRequest<'s> {
+    /// Answers, with any response; without its body if the request is a HEAD.
+    pub fn respond(self, response: &Response) {
+        self.decision.phase.answer(response, self.head.method() == "HEAD", self.decision.now);
+    }
+
+    /// Leaves the request unanswered for now: [`Server::request`] lends it again.
+    pub fn defer(self) -> SessionId {
+        self.id()
+    }
+
+    /// What [`Server::request`] knows it by.
+    pub fn id(&self) -> SessionId {
+        SessionId::HTTP1
+    }
+}
+
+impl<'s> Deref for PlainRequest<'s> {
+    type Target = RequestHead<'s>;
+
+    fn deref(&self) -> &RequestHead<'s> {
+        &self.head
+    }
+}
+
+impl Drop for Decision<'_> {
+    fn drop(&mut self) {
+        if let (Phase::Deciding { .. }, Some((kept, head))) = (&self.phase, &mut self.keep) {
+            kept.extend_from_slice(head);
+        }
+    }
+}
+
+fn unclean(cause: Cause) -> Closed {
+    Closed { code: None, clean: false, cause }
+}

@@ -1,0 +1,111 @@
+//! When must a session act although nothing happens? (RFC 6455 §5.5.2, §5.5.3, §7.1.1, §10.4)
+//!
+//! No timer is stored. Each deadline is derived from the facts that the session keeps anyway (when it last heard, when it
+//! sent its Close, since when output has waited), so none can be forgotten or left armed. [`WebSocket::poll_timeout`]
+//! gives the earliest, with its cause; [`WebSocket::handle_timeout`] acts on those that have come, each of which changes the
+//! fact it was derived from, so that the loop ends.
+
+use super::*;
+use crate::error::CloseCode;
+use crate::time::Earliest;
+
+impl WebSocket {
+    /// The next deadline and its cause; none where nothing is awaited. Ask again after every call that takes `now`.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let limits = &self.config.limits;
+        let mut earliest = Earliest::NONE;
+        match self.ending.closed {
+            None if self.sender.is_aborted() => {}
+            None => {
+                if !self.sender.is_closing() {
+                    earliest = earliest.or(self.opened.after(limits.lifetime), Timer::Lifetime);
+                }
+                earliest = match self.config.keep_alive {
+                    KeepAlive::Pong { interval } if !interval.is_zero() && !self.sender.is_closing() => {
+                        earliest.or(self.sender.last_sent + interval, Timer::KeepAlive)
+                    }
+                    _ => earliest,
+                };
+                // While the driver feeds no input, the peer's silence means nothing.
+                if self.paused == Instant::NEVER {
+                    earliest = self.silence(earliest);
+                }
+            }
+            Some(_) if self.ending.overdue => {}
+            Some(_) => earliest = earliest.or(self.sender.close_at + limits.close_timeout, Timer::Close),
+        }
+        if !self.sender.is_drained() && !self.ending.overdue {
+            earliest = earliest.or(self.sender.waiting_since.after(limits.stall_timeout), Timer::Stall);
+        }
+        if self.receiver.is_releasable() || self.sender.is_releasable() {
+            let active = self.heard.max(self.sender.last_sent);
+            earliest = earliest.or(active.after(limits.release), Timer::Release);
+        }
+        earliest.deadline()
+    }
+
+    /// Acts on the deadlines that have come. Called early it does nothing. Then call
+    /// [`receive`](WebSocket::receive) with an empty slice for what it caused.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.sender.stamp(now);
+        while let Some((deadline, timer)) = self.poll_timeout()
+            && deadline <= now
+        {
+            self.handle(timer, now);
+        }
+    }
+
+    /// Gives all buffers back that hold nothing now, as [`Limits::release`](crate::Limits::release) does after a while.
+    pub fn release(&mut self) {
+        self.receiver.release();
+        self.sender.release();
+    }
+
+    fn silence(&self, mut earliest: Earliest) -> Earliest {
+        let limits = &self.config.limits;
+        if self.sender.is_closing() {
+            return earliest.or(self.sender.close_at + limits.close_timeout, Timer::Close);
+        }
+        earliest = earliest.or(self.heard.after(limits.idle_timeout), Timer::Idle);
+        if let Some(begun) = self.receiver.message_begun() {
+            earliest = earliest.or(begun.after(limits.message_timeout), Timer::Message);
+        }
+        match self.config.keep_alive {
+            KeepAlive::Ping { interval, timeout } if !interval.is_zero() => match self.pinged {
+                Instant::NEVER => earliest.or(self.heard + interval, Timer::KeepAlive),
+                pinged => earliest.or(pinged + timeout, Timer::Pong),
+            },
+            _ => earliest,
+        }
+    }
+
+    fn handle(&mut self, timer: Timer, now: Instant) {
+        match timer {
+            Timer::Idle | Timer::Lifetime => self.close_for(timer, CloseCode::GOING_AWAY),
+            Timer::Message => self.close_for(timer, CloseCode::POLICY_VIOLATION),
+            Timer::KeepAlive => match self.config.keep_alive {
+                KeepAlive::Ping { .. } => {
+                    self.pinged = now;
+                    self.sender.keep_alive_ping();
+                }
+                _ => self.sender.keep_alive_pong(),
+            },
+            Timer::Close => {
+                self.end(None, Cause::Timeout(Timer::Close));
+                self.ending.overdue = true;
+            }
+            Timer::Release => self.release(),
+            // The peer is dead or takes nothing: a closing handshake could not reach it.
+            Timer::Pong | Timer::Stall | Timer::Open => {
+                self.ending.cause = self.ending.cause.or(Some(Cause::Timeout(timer)));
+                self.end(None, Cause::Timeout(timer));
+                self.sender.abort();
+            }
+        }
+    }
+
+    fn close_for(&mut self, timer: Timer, code: CloseCode) {
+        self.ending.cause = Some(Cause::Timeout(timer));
+        self.sender.close(Close::With(code, Reason::EMPTY));
+    }
+}

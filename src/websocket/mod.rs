@@ -1,0 +1,337 @@
+//! What is a WebSocket after its opening handshake? (RFC 6455 §5 to §7)
+//!
+//! Two half machines and their clocks. The [`Receiver`](receiver::Receiver) turns bytes into events, the [`Sender`] turns
+//! messages into bytes, and this file joins them: a Ping becomes a Pong, a Close its answer, a fault a Close with the
+//! right code, and a deadline that passes whatever it stands for ([`clock`]). Which carrier brings the bytes (an upgraded
+//! HTTP/1.1 connection, a stream of HTTP/2) is not known here.
+//!
+//! Receiving has two phases, because safe Rust cannot return a borrow from one arm and change its owner in another:
+//! [`locate`](WebSocket::locate) consumes bytes and finds where the next event lies, and [`lend`](WebSocket::lend) borrows
+//! it at last. A carrier whose payload is a part of a larger read calls them apart.
+
+mod clock;
+mod prepared;
+mod receiver;
+mod sender;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use self::prepared::{Prepared, Shared};
+use self::receiver::{Located, Receiver};
+pub use self::sender::{Close, Compress, Reason, Sender};
+use crate::config::{Agreed, Config, KeepAlive};
+use crate::entropy::{Entropy, Keys, NoEntropy};
+use crate::error::Error;
+use crate::event::{Cause, Closed, Event};
+use crate::time::{Instant, Timer};
+
+/// One WebSocket, either role, after the opening handshake: bytes and the time go in, events, bytes and a deadline come
+/// out.
+///
+/// [`Server`](crate::Server) and [`Client`](crate::Client) hold one and make it from bytes. Make one yourself with
+/// [`server`](WebSocket::server) or [`client`](WebSocket::client) when another HTTP stack did the handshake.
+///
+/// # Driving it
+///
+/// - After a read, call [`receive`](WebSocket::receive) until it returns `None`; after an end of file,
+///   [`receive_eof`](WebSocket::receive_eof) first.
+/// - Whenever [`transmit`](WebSocket::transmit) shows bytes, write them and report with
+///   [`transmitted`](WebSocket::transmitted) how many the transport took.
+/// - When the deadline of [`poll_timeout`](WebSocket::poll_timeout) has come, call
+///   [`handle_timeout`](WebSocket::handle_timeout), and then `receive` with an empty slice: events that no byte caused come
+///   out there.
+/// - After each of these, do what [`transport`](WebSocket::transport) says, and stop when
+///   [`is_closed`](WebSocket::is_closed).
+#[derive(Debug)]
+pub struct WebSocket {
+    config: Arc<Config>,
+    receiver: Receiver,
+    sender: Sender,
+    role: Role,
+    ending: Ending,
+    /// When the session began.
+    opened: Instant,
+    /// When a byte was last received.
+    heard: Instant,
+    /// When the keep-alive Ping was queued that nothing has followed yet.
+    pinged: Instant,
+    /// Since when the driver has not been feeding input.
+    paused: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Client,
+    Server,
+}
+
+/// How far the end of a session has come.
+#[derive(Debug, Default)]
+struct Ending {
+    /// What ended it, as soon as something did.
+    closed: Option<Closed>,
+    /// What [`Closed::cause`] will be, where that is known before the end.
+    cause: Option<Cause>,
+    /// [`Event::Closed`] was lent.
+    told: bool,
+    /// The transport will bring no more.
+    eof: bool,
+    /// The peer had its time to end the transport.
+    overdue: bool,
+}
+
+/// What the driver is to do with the transport, once it has written what `transmit` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Keep reading and writing.
+    Open,
+    /// Nothing more will be written: shut down the writing side (a TCP FIN), keep reading until the end of file. Closing
+    /// at once instead could destroy what the peer has not read yet (RFC 6455 §7.1.1).
+    ShutdownWrite,
+    /// Close it: both sides are done, or the peer had its time.
+    Close,
+    /// Reset it: the session was aborted.
+    Reset,
+}
+
+/// An event, lent together with the send half to react with.
+#[derive(Debug)]
+pub struct Incoming<'s> {
+    /// What happened.
+    pub event: Event<'s>,
+    /// The session's send half.
+    pub tx: &'s mut Sender,
+}
+
+/// Where the next event is, found by [`WebSocket::locate`] for [`WebSocket::lend`].
+#[derive(Debug)]
+pub(crate) enum Found {
+    Event(Located),
+    Failed(Error),
+    Closed(Closed),
+}
+
+impl WebSocket {
+    /// The server's side of a byte stream that was upgraded, whoever read the request
+    /// (see [`Request::answer`](crate::Request::answer)).
+    pub fn server(_agreed: &Agreed, config: Arc<Config>, now: Instant) -> WebSocket {
+        WebSocket::new(config, Role::Server, None, now)
+    }
+
+    /// The client's side of a byte stream that was upgraded.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] when `entropy` cannot seed the masking keys.
+    pub fn client(
+        agreed: &Agreed,
+        config: Arc<Config>,
+        mut entropy: impl Entropy,
+        now: Instant,
+    ) -> Result<WebSocket, NoEntropy> {
+        let keys = Keys::new(&mut entropy)?;
+        Ok(WebSocket::with_keys(agreed, config, keys, now))
+    }
+
+    pub(crate) fn with_keys(_agreed: &Agreed, config: Arc<Config>, keys: Keys, now: Instant) -> WebSocket {
+        WebSocket::new(config, Role::Client, Some(keys), now)
+    }
+
+    fn new(config: Arc<Config>, role: Role, keys: Option<Keys>, now: Instant) -> WebSocket {
+        WebSocket {
+            receiver: Receiver::new(),
+            sender: Sender::new(keys, config.limits.output, now),
+            config,
+            role,
+            ending: Ending::default(),
+            opened: now,
+            heard: now,
+            pinged: Instant::NEVER,
+            paused: Instant::NEVER,
+        }
+    }
+
+    /// Takes bytes off the front of `input` until it has an event or `input` is empty. Nothing is ever left for next time:
+    /// when it returns `None`, all is consumed and the buffer is free. Payload is unmasked in place, so the bytes of
+    /// `input` change.
+    ///
+    /// Call it with an empty slice after [`receive_eof`](WebSocket::receive_eof),
+    /// [`handle_timeout`](WebSocket::handle_timeout) or [`Sender::abort`]: that lends the events that no byte caused.
+    pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
+        let (consumed, found) = self.locate(input, now);
+        let (taken, rest) = core::mem::take(input).split_at_mut_checked(consumed).unwrap_or_default();
+        *input = rest;
+        found.map(|found| self.lend(taken, found))
+    }
+
+    /// Says that the transport will bring no more bytes: end of file, or an error that is as good as one.
+    pub fn receive_eof(&mut self, now: Instant) {
+        self.sender.stamp(now);
+        self.ending.eof = true;
+        self.end(None, Cause::Eof);
+    }
+
+    /// The send half, told the time: its methods then need no `now`.
+    pub fn tx(&mut self, now: Instant) -> &mut Sender {
+        self.sender.stamp(now);
+        &mut self.sender
+    }
+
+    /// Shows what is queued: fills `out` with slices of it, in order, and returns how many it filled. Write them, then call
+    /// [`transmitted`](WebSocket::transmitted). What was shown is shown again, unchanged, until then.
+    #[cfg(feature = "std")]
+    pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        self.sender.prepare();
+        self.sender.queue.fill(out)
+    }
+
+    /// As [`transmit`](WebSocket::transmit), for targets without `std`.
+    pub fn transmit_slices(&mut self) -> impl Iterator<Item = &[u8]> {
+        self.sender.prepare();
+        self.sender.queue.slices()
+    }
+
+    /// Appends all that is queued to `out` and counts it as transmitted: for transports that want to own their buffer.
+    pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
+        self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
+        self.transmitted(usize::MAX, now);
+    }
+
+    /// Says that the transport took the first `count` bytes of what `transmit` showed.
+    pub fn transmitted(&mut self, count: usize, now: Instant) {
+        self.sender.transmitted(count, now);
+    }
+
+    /// Says that the driver stops feeding input for now, for reasons of its own (its application is busy, its own output is
+    /// blocked). The clocks that measure the peer's silence stop, so a live peer does not look dead for it.
+    pub fn pause(&mut self, now: Instant) {
+        self.paused = self.paused.min(now);
+    }
+
+    /// Says that input is fed again.
+    pub fn resume(&mut self, now: Instant) {
+        if self.paused < Instant::NEVER {
+            let stopped = now.since(self.paused);
+            self.heard = self.heard + stopped;
+            if self.pinged < Instant::NEVER {
+                self.pinged = self.pinged + stopped;
+            }
+            self.receiver.shift(stopped);
+            // A Close that was queued during the pause has waited only since then.
+            let since = self.sender.close_at.max(self.paused);
+            if self.sender.close_at < Instant::NEVER && self.ending.closed.is_none() {
+                self.sender.close_at = self.sender.close_at + now.since(since);
+            }
+            self.paused = Instant::NEVER;
+        }
+    }
+
+    /// What to do with the transport. Ask after every call, when what `transmit` shows is written.
+    //= rfc6455 7.1.1 SHOULD 1: the server ends the transport first
+    pub fn transport(&self) -> Transport {
+        if self.sender.is_aborted() {
+            return Transport::Reset;
+        }
+        let Some(closed) = self.ending.closed else { return Transport::Open };
+        match (self.ending.overdue, self.sender.is_drained(), self.ending.eof) {
+            (true, _, _) | (_, true, true) => Transport::Close,
+            (_, false, _) => Transport::Open,
+            // A client waits for the server to go first, but after a failure.
+            (_, true, false) if self.role == Role::Client && closed.clean => Transport::Open,
+            (_, true, false) => Transport::ShutdownWrite,
+        }
+    }
+
+    /// Whether all is done: [`Event::Closed`] was lent, what was queued is written (or its time is over), and the peer has
+    /// ended its side or had its time to. Drop the transport then; before, it could cost the peer the last messages.
+    pub fn is_closed(&self) -> bool {
+        self.ending.told && matches!(self.transport(), Transport::Close | Transport::Reset)
+    }
+
+    /// Queues the bytes that go before the first frame: the response that upgraded the connection.
+    pub(crate) fn push_head(&mut self, head: &[u8], now: Instant) {
+        self.sender.stamp(now);
+        self.sender.push_head(head);
+    }
+
+    /// Phase one of receiving: consumes bytes off the front of `input` and says how many, and where the event lies that
+    /// they hold. Without an event, all of `input` was consumed.
+    pub(crate) fn locate(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Found>) {
+        self.sender.stamp(now);
+        if !input.is_empty() {
+            self.heard = now;
+            self.pinged = Instant::NEVER;
+        }
+        if self.sender.is_aborted() {
+            self.end(None, Cause::Local);
+        }
+        if let Some(closed) = self.ending.closed {
+            //= rfc6455 7.1.7 MUST NOT 1: after a failure, nothing that comes is processed
+            let found = (!self.ending.told).then_some(Found::Closed(closed));
+            return (input.len(), found);
+        }
+        match self.receiver.locate(input, &self.config, self.role, now) {
+            Ok((consumed, located)) => {
+                if let Some(located) = &located {
+                    self.react(located, input);
+                }
+                (consumed, located.map(Found::Event))
+            }
+            Err(error) => (input.len(), Some(Found::Failed(error))),
+        }
+    }
+
+    /// Phase two: borrows what `locate` found, from the bytes it consumed or from the receive half.
+    pub(crate) fn lend<'s>(&'s mut self, taken: &'s [u8], found: Found) -> Incoming<'s> {
+        let event = match found {
+            Found::Event(located) => located.lend(taken, &self.receiver),
+            Found::Failed(error) => Err(error),
+            Found::Closed(closed) => {
+                self.ending.told = true;
+                Ok(Event::Closed(closed))
+            }
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                self.sender.close_failed(error.close_code());
+                // Not through `end`, which borrows the receive half too.
+                self.ending.end(None, Cause::Fault);
+                Event::Failed(error)
+            }
+        };
+        Incoming { event, tx: &mut self.sender }
+    }
+
+    /// What the engine does by itself on a control frame.
+    fn react(&mut self, located: &Located, input: &[u8]) {
+        match located {
+            //= rfc6455 5.5.2 MUST 1: a Ping is answered, also when our Close is sent
+            Located::Ping(place) => self.sender.answer_ping(place.bytes(input, &self.receiver)),
+            Located::Closing { code, .. } => {
+                let cause = if self.sender.is_closing() { Cause::Local } else { Cause::Peer };
+                self.sender.answer_close(*code);
+                self.end(Some(Closed { code: *code, clean: true, cause }), cause);
+            }
+            _ => {}
+        }
+    }
+
+    /// The session ends, unless it has.
+    fn end(&mut self, closed: Option<Closed>, cause: Cause) {
+        if self.ending.closed.is_none() {
+            self.sender.end();
+            self.ending.end(closed, cause);
+        }
+    }
+}
+
+impl Ending {
+    fn end(&mut self, closed: Option<Closed>, cause: Cause) {
+        let cause = self.cause.unwrap_or(cause);
+        let closed = closed.unwrap_or(Closed { code: None, clean: false, cause });
+        self.closed = Some(Closed { cause, ..closed });
+    }
+}

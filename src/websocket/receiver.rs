@@ -1,0 +1,438 @@
+//! How do bytes become messages? (RFC 6455 §5.2 to §5.6)
+//!
+//! [`locate`](Receiver::locate) walks over frames until it has an event or the input is used up. Between two calls it
+//! remembers a split header (14 bytes of scratch), the frame it is in, the message it is in and, of a payload that
+//! straddled reads, what came of it: binary in a `Vec`, unmasked while it is copied; text in a `String`, validated piece by
+//! piece, so that the whole is a `&str` with no second look. A payload that ends in the read it began in is never copied.
+//!
+//! Nothing here allocates for what a header merely announces: buffers grow by what has arrived, up to the message limit.
+//! In [`Delivery::Chunks`] nothing is kept but a character cut in two.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+
+use super::Role;
+use crate::config::{Config, Delivery, Limits};
+use crate::error::{CloseCode, Error};
+use crate::event::{Chunk, Event, Kind, Message};
+use crate::frame::header::{Expect, Header, MAX_HEADER, OpCode};
+use crate::frame::mask;
+use crate::time::Instant;
+use crate::utf8::{self, Carry, InvalidUtf8};
+
+#[derive(Debug)]
+pub(super) struct Receiver {
+    /// A header that the last read cut.
+    header: [u8; MAX_HEADER],
+    header_length: u8,
+    /// What the last lent event borrowed is to be cleared.
+    lent: bool,
+    frame: Option<Frame>,
+    message: Option<Assembly>,
+    /// A character of text that the last piece cut.
+    carry: Carry,
+    text: String,
+    binary: Vec<u8>,
+    control: Vec<u8>,
+    /// The last character that two pieces made, while it is lent as a chunk.
+    character: Carry,
+}
+
+/// A frame whose header is read.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    opcode: OpCode,
+    fin: bool,
+    /// The key, turned so that the next byte of the payload takes its first byte.
+    masking_key: [u8; 4],
+    remaining: u64,
+}
+
+/// A message whose first header is read.
+#[derive(Clone, Copy, Debug)]
+struct Assembly {
+    kind: Kind,
+    /// Frames so far.
+    fragments: u32,
+    /// Bytes that the headers so far announced.
+    announced: u64,
+    /// A chunk of it was lent.
+    chunked: bool,
+    begun: Instant,
+}
+
+/// An event that `locate` found.
+#[derive(Debug)]
+pub(crate) enum Located {
+    Message { kind: Kind, place: Place },
+    Chunk { kind: Kind, place: Place, first: bool, last: bool },
+    Ping(Place),
+    Pong(Place),
+    Closing { code: Option<CloseCode>, reason: Place },
+}
+
+/// Where the payload of an event lies.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In the input that `locate` was given, unmasked.
+    Input(Range<usize>),
+    /// In the message under assembly.
+    Assembled,
+    /// In the buffer for control frames, from this byte on.
+    Control(usize),
+    /// A character that two reads made.
+    Character,
+}
+
+impl Receiver {
+    pub(super) fn new() -> Receiver {
+        Receiver {
+            header: [0; MAX_HEADER],
+            header_length: 0,
+            lent: false,
+            frame: None,
+            message: None,
+            carry: Carry::default(),
+            text: String::new(),
+            binary: Vec::new(),
+            control: Vec::new(),
+            character: Carry::default(),
+        }
+    }
+
+    /// Consumes bytes off the front of `input` up to the end of an event; without one, all of them.
+    pub(super) fn locate(
+        &mut self,
+        input: &mut [u8],
+        config: &Config,
+        role: Role,
+        now: Instant,
+    ) -> Result<(usize, Option<Located>), Error> {
+        self.forget_lent();
+        let mut at = 0;
+        loop {
+            let frame = match self.frame {
+                Some(frame) => frame,
+                None => match self.read_header(input, &mut at, &config.limits, role, now)? {
+                    Some(frame) => frame,
+                    None => return Ok((at, None)),
+                },
+            };
+            let located = if frame.opcode.is_control() {
+                self.control(frame, input, &mut at)?
+            } else if config.delivery == Delivery::Chunks {
+                self.chunk(frame, input, &mut at)?
+            } else {
+                self.message(frame, input, &mut at, &config.limits)?
+            };
+            // A frame that goes on has used up the input.
+            if located.is_some() || self.frame.is_some() {
+                return Ok((at, located));
+            }
+        }
+    }
+
+    /// When the message under assembly began.
+    pub(super) fn message_begun(&self) -> Option<Instant> {
+        self.message.map(|message| message.begun)
+    }
+
+    /// Time that passed while nothing was fed does not count.
+    pub(super) fn shift(&mut self, stopped: Duration) {
+        if let Some(message) = &mut self.message {
+            message.begun = message.begun + stopped;
+        }
+    }
+
+    pub(super) fn is_releasable(&self) -> bool {
+        (self.message.is_none() && (self.text.capacity() > 0 || self.binary.capacity() > 0))
+            || (!self.in_control() && self.control.capacity() > 0)
+    }
+
+    pub(super) fn release(&mut self) {
+        self.forget_lent();
+        if self.message.is_none() {
+            self.text = String::new();
+            self.binary = Vec::new();
+        }
+        if !self.in_control() {
+            self.control = Vec::new();
+        }
+    }
+
+    fn in_control(&self) -> bool {
+        self.frame.is_some_and(|frame| frame.opcode.is_control())
+    }
+
+    fn forget_lent(&mut self) {
+        if self.lent {
+            self.lent = false;
+            self.control.clear();
+            // A control frame may have been lent from between the fragments of a message, which stays.
+            if self.message.is_none() {
+                self.text.clear();
+                self.binary.clear();
+            }
+        }
+    }
+
+    fn read_header(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        limits: &Limits,
+        role: Role,
+        now: Instant,
+    ) -> Result<Option<Frame>, Error> {
+        let expect = Expect {
+            masked: role == Role::Server,
+            continuation: self.message.is_some(),
+            fragment: self.message.map_or(0, |message| message.fragments) < limits.fragments,
+            frame: limits.frame,
+            message: limits.message.saturating_sub(self.message.map_or(0, |message| message.announced)),
+        };
+        let rest = input.get(*at..).unwrap_or_default();
+        let before = usize::from(self.header_length);
+        let decoded = if before == 0 {
+            Header::decode(rest, expect)?
+        } else {
+            let room = self.header.get_mut(before..).unwrap_or_default();
+            let copied = room.len().min(rest.len());
+            room.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
+            Header::decode(self.header.get(..before + copied).unwrap_or_default(), expect)?
+        };
+        let Some((header, size)) = decoded else {
+            // Fewer than MAX_HEADER bytes, or it would have been decoded.
+            let room = self.header.get_mut(before..).unwrap_or_default();
+            room.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
+            self.header_length = u8::try_from(before + rest.len()).unwrap_or_default();
+            *at = input.len();
+            return Ok(None);
+        };
+        *at += size - before;
+        self.header_length = 0;
+        self.account(&header, now);
+        let Header { fin, opcode, length, masking_key } = header;
+        Ok(Some(Frame { opcode, fin, masking_key, remaining: length }))
+    }
+
+    /// Counts a data frame to its message. The limits were checked while its header was decoded.
+    fn account(&mut self, header: &Header, now: Instant) {
+        let kind = match header.opcode {
+            OpCode::Continuation => {
+                if let Some(message) = &mut self.message {
+                    message.fragments = message.fragments.saturating_add(1);
+                    message.announced = message.announced.saturating_add(header.length);
+                }
+                return;
+            }
+            OpCode::Text => Kind::Text,
+            OpCode::Binary => Kind::Binary,
+            OpCode::Close | OpCode::Ping | OpCode::Pong => return,
+        };
+        self.message = Some(Assembly { kind, fragments: 1, announced: header.length, chunked: false, begun: now });
+    }
+
+    fn control(&mut self, frame: Frame, input: &mut [u8], at: &mut usize) -> Result<Option<Located>, Error> {
+        let (payload, range) = available(input, at, frame.remaining);
+        mask::apply(payload, frame.masking_key);
+        let whole = payload.len() as u64 == frame.remaining;
+        let place = if whole && self.control.is_empty() {
+            Place::Input(range.clone())
+        } else {
+            self.control.extend_from_slice(payload);
+            Place::Control(0)
+        };
+        if !whole {
+            self.frame = frame.rest(payload.len());
+            return Ok(None);
+        }
+        self.frame = None;
+        self.lent = true;
+        Ok(Some(match frame.opcode {
+            OpCode::Ping => Located::Ping(place),
+            OpCode::Close => {
+                let (code, reason) = close_body(place.bytes(input, self))?;
+                let reason = match place {
+                    Place::Input(range) => Place::Input(range.end - reason..range.end),
+                    _ => Place::Control(self.control.len() - reason),
+                };
+                Located::Closing { code, reason }
+            }
+            _ => Located::Pong(place),
+        }))
+    }
+
+    fn message(
+        &mut self,
+        frame: Frame,
+        input: &mut [u8],
+        at: &mut usize,
+        limits: &Limits,
+    ) -> Result<Option<Located>, Error> {
+        let (payload, range) = available(input, at, frame.remaining);
+        let last = frame.fin && payload.len() as u64 == frame.remaining;
+        let kind = self.message.map_or(Kind::Binary, |message| message.kind);
+
+        if last && self.binary.is_empty() && self.text.is_empty() && self.carry.is_empty() {
+            mask::apply(payload, frame.masking_key);
+            self.frame = None;
+            self.message = None;
+            return Ok(Some(Located::Message { kind, place: Place::Input(range) }));
+        }
+
+        match kind {
+            Kind::Binary => {
+                let room = room(self.binary.len(), self.binary.capacity(), payload.len(), limits.message);
+                self.binary.reserve_exact(room);
+                mask::append(&mut self.binary, payload, frame.masking_key);
+            }
+            Kind::Text => {
+                mask::apply(payload, frame.masking_key);
+                let room = room(self.text.len(), self.text.capacity(), payload.len(), limits.message);
+                self.text.reserve_exact(room);
+                self.carry.append(&mut self.text, payload)?;
+            }
+        }
+        self.frame = frame.rest(payload.len());
+        if !last {
+            return Ok(None);
+        }
+        self.end_of_message()?;
+        self.lent = true;
+        Ok(Some(Located::Message { kind, place: Place::Assembled }))
+    }
+
+    fn chunk(&mut self, frame: Frame, input: &mut [u8], at: &mut usize) -> Result<Option<Located>, Error> {
+        let (kind, first) = self.message.map_or((Kind::Binary, true), |message| (message.kind, !message.chunked));
+        let start = *at;
+        let (payload, range) = available(input, at, frame.remaining);
+        let place = if self.carry.is_empty() {
+            mask::apply(payload, frame.masking_key);
+            let whole = if kind == Kind::Text { self.carry.split_tail(payload)? } else { payload.len() };
+            Place::Input(range.start..range.start + whole)
+        } else {
+            let (consumed, place) = self.complete_character(payload, frame.masking_key)?;
+            *at = start + consumed;
+            place
+        };
+        let consumed = *at - start;
+        self.frame = frame.rest(consumed);
+        let last = frame.fin && self.frame.is_none();
+        if last {
+            self.end_of_message()?;
+        } else if matches!(&place, Place::Input(range) if range.is_empty()) {
+            return Ok(None);
+        }
+        if let Some(message) = &mut self.message {
+            message.chunked = true;
+        }
+        Ok(Some(Located::Chunk { kind, place, first, last }))
+    }
+
+    /// Takes no more of the payload than ends the character that the last piece cut: that is a chunk of its own.
+    fn complete_character(&mut self, payload: &[u8], masking_key: [u8; 4]) -> Result<(usize, Place), Error> {
+        for (index, (byte, key)) in payload.iter().zip(masking_key.iter().cycle()).enumerate() {
+            if self.carry.complete(byte ^ key)? {
+                self.character = core::mem::take(&mut self.carry);
+                return Ok((index + 1, Place::Character));
+            }
+        }
+        Ok((payload.len(), Place::Input(0..0)))
+    }
+
+    fn end_of_message(&mut self) -> Result<(), Error> {
+        //= rfc6455 8.1 MUST 1: a character cut by the message's end is not UTF-8
+        if !self.carry.is_empty() {
+            return Err(Error::InvalidUtf8);
+        }
+        self.message = None;
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// What is left of the frame behind `passed` bytes of payload; nothing when that is all.
+    fn rest(self, passed: usize) -> Option<Frame> {
+        let remaining = self.remaining.saturating_sub(passed as u64);
+        let masking_key = mask::rotate(self.masking_key, passed);
+        (remaining > 0).then_some(Frame { remaining, masking_key, ..self })
+    }
+}
+
+impl Located {
+    /// Borrows the event. Text that lies in the input is validated here, for the first and only time.
+    pub(super) fn lend<'s>(self, taken: &'s [u8], receiver: &'s Receiver) -> Result<Event<'s>, Error> {
+        Ok(match self {
+            Located::Message { kind, place } => Event::Message(place.message(kind, taken, receiver)?),
+            Located::Chunk { kind, place, first, last } => {
+                Event::Chunk(Chunk { data: place.message(kind, taken, receiver)?, first, last })
+            }
+            Located::Ping(place) => Event::Ping(place.bytes(taken, receiver)),
+            Located::Pong(place) => Event::Pong(place.bytes(taken, receiver)),
+            Located::Closing { code, reason } => {
+                let reason = core::str::from_utf8(reason.bytes(taken, receiver)).unwrap_or_default();
+                Event::Closing { code, reason }
+            }
+        })
+    }
+}
+
+impl Place {
+    pub(super) fn bytes<'s>(&self, input: &'s [u8], receiver: &'s Receiver) -> &'s [u8] {
+        match self {
+            Place::Input(range) => input.get(range.clone()),
+            Place::Assembled => Some(&receiver.binary[..]),
+            Place::Control(from) => receiver.control.get(*from..),
+            Place::Character => Some(receiver.character.as_bytes()),
+        }
+        .unwrap_or_default()
+    }
+
+    fn message<'s>(&self, kind: Kind, input: &'s [u8], receiver: &'s Receiver) -> Result<Message<'s>, Error> {
+        Ok(match (kind, self) {
+            (Kind::Text, Place::Assembled) => Message::Text(&receiver.text),
+            (Kind::Text, place) => Message::Text(utf8::validate(place.bytes(input, receiver))?),
+            (Kind::Binary, place) => Message::Binary(place.bytes(input, receiver)),
+        })
+    }
+}
+
+impl From<InvalidUtf8> for Error {
+    fn from(_: InvalidUtf8) -> Error {
+        Error::InvalidUtf8
+    }
+}
+
+/// As much of a payload as is there, which it consumes, and where in the input it lies.
+fn available<'i>(input: &'i mut [u8], at: &mut usize, remaining: u64) -> (&'i mut [u8], Range<usize>) {
+    let start = *at;
+    let there = input.len().saturating_sub(start);
+    let length = usize::try_from(remaining).map_or(there, |remaining| remaining.min(there));
+    *at = start + length;
+    (input.get_mut(start..start + length).unwrap_or_default(), start..start + length)
+}
+
+/// How much a buffer is to grow for `more` bytes: twofold, so that appending stays linear, but not past the limit.
+fn room(length: usize, capacity: usize, more: usize, limit: u64) -> usize {
+    let needed = length.saturating_add(more);
+    if needed <= capacity {
+        return 0;
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    needed.max(capacity.saturating_mul(2).min(limit)) - length
+}
+
+/// Checks the body of a Close: its code, and the length of its reason.
+//= rfc6455 5.5.1 MUST 1: a body begins with a code
+//= rfc6455 8.1 MUST 1: the reason is UTF-8
+fn close_body(body: &[u8]) -> Result<(Option<CloseCode>, usize), Error> {
+    let Some((code, reason)) = body.split_first_chunk() else {
+        return if body.is_empty() { Ok((None, 0)) } else { Err(Error::InvalidCloseBody) };
+    };
+    let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Error::InvalidCloseCode)?;
+    core::str::from_utf8(reason).map_err(|_| Error::InvalidCloseReason)?;
+    Ok((Some(code), reason.len()))
+}

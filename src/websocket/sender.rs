@@ -1,0 +1,470 @@
+//! How do messages become bytes? (RFC 6455 §5.1 to §5.6, §7.1.2)
+//!
+//! `Open → Closing → Ended`, or `Aborted` from any of them. Data is taken only while open, a Close once. Everything is
+//! appended to one [`Queue`] the moment it is sent, with one exception: a Pong waits in a slot of its own until the
+//! transport asks for bytes, so a newer Ping replaces it and a peer that pings without reading costs one Pong, not a queue
+//! of them. What a frame of a fragmented message needs to know is kept here, so anything may happen between two frames.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::{Prepared, Shared};
+use crate::entropy::Keys;
+use crate::error::{CloseCode, SendError};
+use crate::event::{Kind, Message};
+use crate::frame::header::{Header, MAX_CONTROL, OpCode};
+use crate::frame::mask;
+use crate::queue::Queue;
+use crate::time::Instant;
+
+/// The send half of a session.
+///
+/// What is sent is queued, for [`transmit`](crate::WebSocket::transmit) to show: nothing here blocks, and nothing is ever
+/// dropped. When more is queued than [`Limits::output`](crate::Limits::output), messages are refused with
+/// [`SendError::Full`] until the transport has taken some.
+pub struct Sender {
+    pub(super) queue: Queue,
+    /// Only a client has keys, and what has keys masks.
+    keys: Option<Keys>,
+    /// The payload of the newest Ping that no Pong was queued for.
+    pong: Option<Vec<u8>>,
+    /// Positions in the queue behind the last Pong and the last Ping.
+    pong_end: u64,
+    ping_end: u64,
+    /// The time of the call that this one belongs to.
+    now: Instant,
+    /// When something was last queued, or taken by the transport.
+    pub(super) last_sent: Instant,
+    /// Since when bytes have been queued and none of them was taken.
+    pub(super) waiting_since: Instant,
+    /// When our Close was queued, or the session ended.
+    pub(super) close_at: Instant,
+    limit: usize,
+    state: State,
+    message: Option<Begun>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Our Close is sent; the peer may still send data.
+    Closing,
+    Ended,
+    Aborted,
+}
+
+/// A message of unknown length, under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Begun {
+    kind: Kind,
+    /// Its first frame was sent: what follows are continuations.
+    continued: bool,
+}
+
+/// Whether a message is compressed, decided when it begins. Without a negotiated extension every message goes plain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compress {
+    /// As the configuration says.
+    #[default]
+    Auto,
+    /// Plain: for what is compressed already, and for secrets beside text of an attacker's choice (CRIME, BREACH).
+    Never,
+    /// Compressed, if the extension was negotiated.
+    Always,
+}
+
+/// The body of a Close frame (RFC 6455 §5.5.1). One that must not be sent cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Close<'a> {
+    /// Without a code.
+    Empty,
+    /// With a code, and a reason that may be empty.
+    With(CloseCode, Reason<'a>),
+}
+
+/// The reason in a Close frame: at most 123 bytes of UTF-8, for a developer's eyes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reason<'a>(&'a str);
+
+impl<'a> Reason<'a> {
+    /// No reason.
+    pub const EMPTY: Reason<'static> = Reason("");
+    /// The most bytes that fit behind the code.
+    pub const MAX: usize = MAX_CONTROL - 2;
+
+    /// The reason, if it is no longer than 123 bytes.
+    pub const fn new(reason: &'a str) -> Option<Reason<'a>> {
+        if reason.len() <= Reason::MAX { Some(Reason(reason)) } else { None }
+    }
+
+    /// As much of `reason` as fits, cut between characters.
+    ///
+    /// ```
+    /// let long = "é".repeat(100);
+    /// assert_eq!(sockless::Reason::truncated(&long).as_str(), "é".repeat(61));
+    /// ```
+    pub fn truncated(reason: &'a str) -> Reason<'a> {
+        let end = (0..=Reason::MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
+        Reason(reason.get(..end.unwrap_or_default()).unwrap_or_default())
+    }
+
+    /// The text.
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl Sender {
+    pub(super) fn new(keys: Option<Keys>, limit: usize, now: Instant) -> Sender {
+        Sender {
+            queue: Queue::default(),
+            keys,
+            pong: None,
+            pong_end: 0,
+            ping_end: 0,
+            now,
+            last_sent: now,
+            waiting_since: Instant::NEVER,
+            close_at: Instant::NEVER,
+            limit,
+            state: State::Open,
+            message: None,
+        }
+    }
+
+    /// Queues a whole message in one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] when the queue is at its limit, [`SendError::Closed`] when no data may be sent any more,
+    /// [`SendError::MidMessage`] between [`begin`](Sender::begin) and [`finish`](Sender::finish).
+    pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.send_with(message, Compress::Auto)
+    }
+
+    /// As [`send`](Sender::send), with a say on compression.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn send_with(&mut self, message: Message<'_>, _compress: Compress) -> Result<(), SendError> {
+        self.check_ready()?;
+        self.frame(true, opcode(message.kind()), message.as_bytes());
+        Ok(())
+    }
+
+    /// Queues a shared payload as one message, by reference: a server copies none of it, a client must mask and so copies.
+    /// It is never compressed; see [`Prepared`] for compressing once.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn send_shared(&mut self, shared: &Shared) -> Result<(), SendError> {
+        self.check_ready()?;
+        if self.keys.is_some() {
+            self.frame(true, opcode(shared.kind()), shared.as_bytes());
+        } else {
+            let header = Header::encode(true, opcode(shared.kind()), shared.as_bytes().len() as u64, None);
+            self.queueing();
+            self.queue.push(header.as_bytes());
+            self.queue.insert(shared.bytes().clone());
+        }
+        Ok(())
+    }
+
+    /// Queues a message that was framed once for many sessions.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
+        self.check_ready()?;
+        if self.keys.is_some() {
+            self.frame(true, opcode(prepared.kind()), prepared.payload());
+        } else {
+            self.queueing();
+            self.queue.insert(prepared.frame().clone());
+        }
+        Ok(())
+    }
+
+    /// Begins a message of unknown length. Nothing is sent until [`append`](Sender::append) or
+    /// [`finish`](Sender::finish); control frames and flushes may come between.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Sender::send).
+    pub fn begin(&mut self, kind: Kind, _compress: Compress) -> Result<(), SendError> {
+        self.check_ready()?;
+        self.message = Some(Begun { kind, continued: false });
+        Ok(())
+    }
+
+    /// Queues the next part of the message that was begun, as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NoMessage`] without [`begin`](Sender::begin), [`SendError::WrongKind`] when the part is of the other
+    /// kind, and as [`send`](Sender::send).
+    pub fn append(&mut self, part: Message<'_>) -> Result<(), SendError> {
+        let begun = self.begun()?;
+        if begun.kind != part.kind() {
+            return Err(SendError::WrongKind);
+        }
+        if self.is_full() {
+            return Err(SendError::Full);
+        }
+        self.fragment(begun, false, part.as_bytes());
+        Ok(())
+    }
+
+    /// Ends the message that was begun, with an empty last frame. Taken even when the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NoMessage`] without [`begin`](Sender::begin), [`SendError::Closed`] when no data may be sent any more.
+    pub fn finish(&mut self) -> Result<(), SendError> {
+        let begun = self.begun()?;
+        self.fragment(begun, true, &[]);
+        self.message = None;
+        Ok(())
+    }
+
+    /// Queues a Ping of at most 125 bytes. The peer's Pong comes as [`Event::Pong`](crate::Event::Pong).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::PingQueued`] while the transport has not taken the last one, [`SendError::ControlTooLong`],
+    /// [`SendError::Closed`].
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        if payload.len() > MAX_CONTROL {
+            return Err(SendError::ControlTooLong);
+        }
+        if !self.queue.has_passed(self.ping_end) {
+            return Err(SendError::PingQueued);
+        }
+        self.frame(true, OpCode::Ping, payload);
+        self.ping_end = self.queue.end();
+        Ok(())
+    }
+
+    /// Begins the closing handshake: queues a Close. Messages from the peer still come until its Close does. A second call,
+    /// or one after the session's end, does nothing.
+    //= rfc6455 5.5.1 MUST NOT 1: no data after our Close
+    pub fn close(&mut self, close: Close<'_>) {
+        if self.state == State::Open {
+            self.flush_pong(true);
+            match close {
+                Close::Empty => self.frame(true, OpCode::Close, &[]),
+                Close::With(code, reason) => {
+                    let mut body = [0; MAX_CONTROL];
+                    let length = 2 + reason.0.len();
+                    if let Some((head, tail)) = body.split_first_chunk_mut::<2>()
+                        && let Some(tail) = tail.get_mut(..reason.0.len())
+                    {
+                        *head = code.get().to_be_bytes();
+                        tail.copy_from_slice(reason.0.as_bytes());
+                    }
+                    self.frame(true, OpCode::Close, body.get(..length).unwrap_or_default());
+                }
+            }
+            self.state = State::Closing;
+            self.close_at = self.now;
+            self.message = None;
+        }
+    }
+
+    /// Ends the session at once: what is queued is dropped, nothing more is sent, the driver is told to reset the transport
+    /// ([`Transport::Reset`](crate::Transport::Reset)), and the next [`receive`](crate::WebSocket::receive) lends
+    /// [`Event::Closed`](crate::Event::Closed).
+    pub fn abort(&mut self) {
+        if self.state != State::Aborted {
+            self.state = State::Aborted;
+            self.message = None;
+            self.pong = None;
+            self.queue.clear();
+            self.waiting_since = Instant::NEVER;
+        }
+    }
+
+    /// Whether [`send`](Sender::send) would take a message now. Asked before `receive`, it keeps an echo from ever seeing
+    /// [`SendError::Full`].
+    pub fn is_ready(&self) -> bool {
+        self.check_ready().is_ok()
+    }
+
+    /// How many bytes are queued that the transport has not taken.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn stamp(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    pub(super) fn push_head(&mut self, head: &[u8]) {
+        self.queueing();
+        self.queue.push(head);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.state != State::Open
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.state == State::Aborted
+    }
+
+    /// Whether the transport has all that it will get for now.
+    pub(super) fn is_drained(&self) -> bool {
+        self.queue.is_empty() && self.pong.is_none()
+    }
+
+    //= rfc6455 5.5.3 MUST 1: a Pong carries its Ping's payload
+    //= rfc6455 5.5.3 MAY 1: only the newest Ping is answered when several wait
+    pub(super) fn answer_ping(&mut self, payload: &[u8]) {
+        if matches!(self.state, State::Open | State::Closing) {
+            self.queueing();
+            let pong = self.pong.get_or_insert_default();
+            pong.clear();
+            pong.extend_from_slice(payload);
+        }
+    }
+
+    /// A Pong that answers nothing, unless one that does is about to be sent.
+    pub(super) fn keep_alive_pong(&mut self) {
+        self.last_sent = self.now;
+        if self.pong.is_none() {
+            self.answer_ping(&[]);
+        }
+    }
+
+    /// A Ping of the engine's own, unless one of the caller's is about to be sent.
+    pub(super) fn keep_alive_ping(&mut self) {
+        if self.queue.has_passed(self.ping_end) {
+            self.frame(true, OpCode::Ping, &[]);
+            self.ping_end = self.queue.end();
+        }
+    }
+
+    //= rfc6455 5.5.1 MUST 3: a Close is answered with a Close, unless ours is sent
+    pub(super) fn answer_close(&mut self, code: Option<CloseCode>) {
+        self.close(code.map_or(Close::Empty, |code| Close::With(code, Reason::EMPTY)));
+    }
+
+    //= rfc6455 7.1.7 SHOULD 1: a failure is told with its code
+    pub(super) fn close_failed(&mut self, code: CloseCode) {
+        self.close(Close::With(code, Reason::EMPTY));
+        self.end();
+    }
+
+    /// No data goes out any more; what is queued still does.
+    pub(super) fn end(&mut self) {
+        if self.state != State::Aborted {
+            self.state = State::Ended;
+        }
+        self.message = None;
+        self.close_at = self.now;
+    }
+
+    /// Makes the queue what `transmit` is to show.
+    pub(super) fn prepare(&mut self) {
+        self.flush_pong(false);
+    }
+
+    pub(super) fn transmitted(&mut self, count: usize, now: Instant) {
+        self.now = now;
+        if count > 0 {
+            self.queue.acknowledge(count);
+            self.last_sent = now;
+            self.waiting_since = if self.is_drained() { Instant::NEVER } else { now };
+        }
+    }
+
+    pub(super) fn is_releasable(&self) -> bool {
+        self.queue.is_releasable()
+    }
+
+    pub(super) fn release(&mut self) {
+        self.queue.release();
+    }
+
+    fn check_ready(&self) -> Result<(), SendError> {
+        if self.state != State::Open {
+            Err(SendError::Closed)
+        } else if self.message.is_some() {
+            Err(SendError::MidMessage)
+        } else if self.is_full() {
+            Err(SendError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.queue.len() >= self.limit
+    }
+
+    fn begun(&self) -> Result<Begun, SendError> {
+        match (self.state, self.message) {
+            (State::Open, Some(begun)) => Ok(begun),
+            (State::Open, None) => Err(SendError::NoMessage),
+            _ => Err(SendError::Closed),
+        }
+    }
+
+    fn fragment(&mut self, begun: Begun, fin: bool, part: &[u8]) {
+        let opcode = if begun.continued { OpCode::Continuation } else { opcode(begun.kind) };
+        self.frame(fin, opcode, part);
+        self.message = Some(Begun { continued: true, ..begun });
+    }
+
+    /// Moves the waiting Pong to the queue. While one is on its way there it waits, unless nothing may follow later.
+    fn flush_pong(&mut self, last: bool) {
+        if self.pong.is_some()
+            && (last || self.queue.has_passed(self.pong_end))
+            && let Some(payload) = self.pong.take()
+        {
+            self.frame(true, OpCode::Pong, &payload);
+            self.pong_end = self.queue.end();
+        }
+    }
+
+    //= rfc6455 5.1 MUST 1: a client masks every frame
+    //= rfc6455 5.1 MUST NOT 1: a server masks none
+    fn frame(&mut self, fin: bool, opcode: OpCode, payload: &[u8]) {
+        self.queueing();
+        let key = self.keys.as_mut().map(Keys::masking_key);
+        let header = Header::encode(fin, opcode, payload.len() as u64, key);
+        self.queue.write(|own| {
+            own.extend_from_slice(header.as_bytes());
+            match key {
+                Some(key) => mask::append(own, payload, key),
+                None => own.extend_from_slice(payload),
+            }
+        });
+    }
+
+    fn queueing(&mut self) {
+        self.last_sent = self.now;
+        if self.is_drained() {
+            self.waiting_since = self.now;
+        }
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("state", &self.state).field("queued", &self.queue.len()).finish_non_exhaustive()
+    }
+}
+
+fn opcode(kind: Kind) -> OpCode {
+    match kind {
+        Kind::Text => OpCode::Text,
+        Kind::Binary => OpCode::Binary,
+    }
+}
