@@ -145,6 +145,9 @@ impl Client {
     /// # Errors
     ///
     /// [`OpenError::Busy`] when this connection can carry no more sessions.
+    //= rfc6455 4.1 MUST 1: the handshake is sent, and its answer read
+    //= rfc6455 4.1 MUST 14: the request opens the connection
+    //= rfc6455 4.1 MUST 32: nothing more is sent before the answer, since there is no Sender
     pub fn open(&mut self, connect: &Connect, now: Instant) -> Result<SessionId, OpenError> {
         let Phase::Idle(keys) = &mut self.phase else { return Err(OpenError::Busy) };
         let Some(mut keys) = keys.take() else { return Err(OpenError::Busy) };
@@ -343,7 +346,7 @@ impl Client {
         };
         if response.status() != 101 {
             return match Body::of(&response) {
-                //= rfc6455 4.1: another status is the caller's to handle
+                // RFC 6455 §4.1: another status is the caller's to handle.
                 Ok(body) => {
                     *phase = Ended::over(body, config.limits.body, Cause::Refused, now);
                     ClientEvent::Refused(SessionId::HTTP1, response)
@@ -360,6 +363,7 @@ impl Client {
                 Some(tx) => ClientEvent::Open(Opened { id: SessionId::HTTP1, response, agreed, tx }),
                 None => ClientEvent::Failed(SessionId::HTTP1, ResponseError::Malformed),
             },
+            //= rfc6455 7.2.1 MUST 1: a bad answer fails the connection
             Err(error) => phase.fail(error, now),
         }
     }

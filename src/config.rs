@@ -25,7 +25,7 @@ use core::time::Duration;
 /// };
 /// assert!(config.origin.allows("https://example.com", "api.example.com"));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// What a peer may make us hold or wait for.
     pub limits: Limits,
@@ -38,18 +38,6 @@ pub struct Config {
     pub origin: OriginPolicy,
     /// Whether a server refuses a request without `Origin`. Off by default: browsers always send it, programs rarely.
     pub require_origin: bool,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            limits: Limits::default(),
-            keep_alive: KeepAlive::default(),
-            delivery: Delivery::default(),
-            origin: OriginPolicy::default(),
-            require_origin: false,
-        }
-    }
 }
 
 /// What an opening handshake agreed on: handed from [`Request::answer`](crate::Request::answer) to
@@ -67,6 +55,7 @@ impl Agreed {
 }
 
 /// Everything that a peer could otherwise drive without bound.
+//= rfc6455 10.4 MUST 1: the sizes of frames and messages are limited
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes in a message, over all its frames. Beyond: [`Error::MessageTooBig`](crate::Error::MessageTooBig), close code

@@ -74,7 +74,9 @@ impl Keys {
         Ok(Keys(Box::new(ChaCha8Rng::from_seed(seed))))
     }
 
-    //= rfc6455 5.3 MUST 2: a key for every frame, from a strong source
+    //= rfc6455 5.3 MUST 2: a new key for every frame
+    //= rfc6455 5.3 MUST 3: from a strong source
+    //= rfc6455 10.3 MUST 1: nobody can foresee it
     //= rfc6455 5.3 MUST NOT 1: nothing sent before tells the next key
     pub(crate) fn masking_key(&mut self) -> [u8; 4] {
         self.0.next_u32().to_ne_bytes()

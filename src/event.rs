@@ -97,7 +97,6 @@ pub struct Closed {
 impl Closed {
     /// The connection's close code as RFC 6455 §7.1.5 defines it for the application: the peer's; 1005 when its Close
     /// had none; 1006 when there was no Close.
-    //= rfc6455 7.1.5: 1005 and 1006 are for the application only
     pub const fn status_code(&self) -> u16 {
         match (self.code, self.clean) {
             (Some(code), _) => code.get(),

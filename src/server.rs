@@ -136,7 +136,7 @@ impl Server {
         if let Phase::Deciding { for_websocket } = self.phase {
             let is_early = for_websocket && !input.is_empty();
             *input = &mut [];
-            //= rfc6455 4.1 MUST 32: a client waits for the answer before it sends more
+            // RFC 6455 §4.1: a client waits for the answer before it sends more.
             return is_early.then(|| self.refuse(RequestError::EarlyData, now));
         }
         if let Phase::Head(scan) = &mut self.phase {
@@ -377,6 +377,7 @@ impl Server {
 
 impl Phase {
     /// Queues a response, which is the last thing that this connection carries.
+    //= rfc6455 7.2.2 MUST 1: a server that ends the handshake closes the connection
     fn answer(&mut self, response: &Response, to_head: bool, now: Instant) {
         let mut answered = Box::new(Answered { since: now, waiting_since: now, ..Answered::default() });
         let mut has_body = false;
@@ -396,6 +397,7 @@ impl Phase {
 
 impl<'s> Offer<'s> {
     /// Accepts: the 101 is queued, and bytes that follow the head in the same read are frames.
+    //= rfc6455 4.2.2 MUST 1: an offer that passed every check is answered
     pub fn accept(self, accept: Accept<'_>) -> SessionId {
         let (response, agreed) = self.request.answer(&accept);
         let config = accept.config.unwrap_or_else(|| Arc::clone(self.decision.config));

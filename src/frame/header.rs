@@ -71,9 +71,16 @@ pub(crate) struct Expect {
 
 impl Header {
     /// Reads the header that `bytes` begins with; gives its own length beside it.
-    //= rfc6455 5.1 MUST 3: a server closes on a frame that is not masked
-    //= rfc6455 5.1 MUST 4: a client closes on a masked frame
-    //= rfc6455 5.2 MUST 4: the shortest form of a length
+    //= rfc6455 5.1 MUST 2: a server closes on a frame that is not masked
+    //= rfc6455 5.1 MUST 3: a client closes on a masked frame
+    //= rfc6455 5.2 MUST 2: a reserved bit without meaning fails
+    //= rfc6455 5.2 MUST 3: so does an unknown opcode
+    //= rfc6455 5.2 MUST 4: the top bit of a length is 0
+    //= rfc6455 5.2 MUST 5: the shortest form of a length
+    //= rfc6455 5.4 MUST NOT 1: control frames are not fragmented
+    //= rfc6455 5.4 MUST NOT 2: messages do not interleave
+    //= rfc6455 5.5 MUST 1: at most 125 bytes in a control frame
+    //= rfc6455 5.5 MUST NOT 1: control frames have FIN set
     #[inline]
     pub(crate) fn decode(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usize)>, Error> {
         let &[first, ref rest @ ..] = bytes else { return Ok(None) };
@@ -149,7 +156,11 @@ impl Header {
     }
 
     /// Writes the header, masked if `masking_key` is given; the bytes and how many of them count.
-    //= rfc6455 5.2 MUST 1: no reserved bit is ever set without an extension
+    //= rfc6455 5.2 MUST 1: no reserved bit is set without an extension
+    //= rfc6455 5.2 MUST 8: RSV1 is 0
+    //= rfc6455 5.2 MUST 9: RSV2 is 0
+    //= rfc6455 5.2 MUST 10: RSV3 is 0
+    //= rfc6455 5.3 MUST 1: the mask bit is set where there is a key
     #[inline]
     pub(crate) fn encode(fin: bool, opcode: OpCode, length: u64, masking_key: Option<[u8; 4]>) -> Encoded {
         let mut encoded = Encoded { bytes: [0; MAX_HEADER], length: 0 };
@@ -210,6 +221,12 @@ mod tests {
         (0..=bytes.len()).find_map(|n| Header::decode(&bytes[..n], expect).err().map(|error| (n, error)))
     }
 
+    //= rfc6455 5.2 MUST 2: reserved bits
+    //= rfc6455 5.2 MUST 3: reserved opcodes
+    //= rfc6455 5.4 MUST NOT 1: fragmented control frames
+    //= rfc6455 5.4 MUST NOT 2: interleaved messages
+    //= rfc6455 5.5 MUST NOT 1: control frames without FIN
+    //= type=test
     #[test]
     fn every_first_byte_is_judged_alone() {
         for first in 0..=u8::MAX {
@@ -228,9 +245,8 @@ mod tests {
         }
     }
 
-    //= rfc6455 5.1 MUST 3
-    //= type=test
-    //= rfc6455 5.1 MUST 4
+    //= rfc6455 5.1 MUST 2: a server refuses a frame that is not masked
+    //= rfc6455 5.1 MUST 3: a client refuses one that is
     //= type=test
     #[test]
     fn trap_14_mask_direction_on_the_second_byte() {
@@ -242,7 +258,7 @@ mod tests {
         }
     }
 
-    //= rfc6455 5.2 MUST 4
+    //= rfc6455 5.2 MUST 5: the shortest form of a length
     //= type=test
     #[test]
     fn trap_11_minimal_length() {
@@ -259,6 +275,8 @@ mod tests {
         }
     }
 
+    //= rfc6455 5.2 MUST 4: the top bit of a length is 0
+    //= type=test
     #[test]
     fn trap_12_the_top_bit_of_a_length() {
         let bytes = [&[0x82, 127][..], &(1u64 << 63).to_be_bytes()].concat();

@@ -105,7 +105,8 @@ impl Response {
         fields.push("Content-Type", "text/plain; charset=utf-8");
         match error {
             RequestError::MethodNotAllowed => fields.push("Allow", "GET"),
-            //= rfc6455 4.4: the versions that are understood are named
+            //= rfc6455 4.4 MUST 1: the versions that are understood are named
+            //= rfc6455 4.2.2 MUST 4: another version gets 426, and ours
             RequestError::UnsupportedVersion | RequestError::InvalidVersion => {
                 fields.push("Sec-WebSocket-Version", "13");
             }

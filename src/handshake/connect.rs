@@ -51,7 +51,8 @@ impl Connect {
     /// # Errors
     ///
     /// [`BuildError::InvalidSubprotocol`] for what is not a token, or was offered already.
-    //= rfc6455 4.1: subprotocols are tokens, each once
+    //= rfc6455 4.1 MUST 30: subprotocols are tokens
+    //= rfc6455 4.1 MUST 31: each is offered once
     pub fn subprotocol(mut self, name: &str) -> Result<Connect, BuildError> {
         if !is_token(name) || self.subprotocols.iter().any(|other| other == name) {
             return Err(BuildError::InvalidSubprotocol);
@@ -88,7 +89,18 @@ impl Connect {
     }
 
     /// The request with its nonce, and what its answer must be.
-    //= rfc6455 4.1: the key is a fresh random nonce for every connection
+    //= rfc6455 4.1 MUST 19: Host, with a port unless it is the default
+    //= rfc6455 4.1 MUST 20: Upgrade
+    //= rfc6455 4.1 MUST 21: Upgrade names websocket
+    //= rfc6455 4.1 MUST 22: Connection
+    //= rfc6455 4.1 MUST 23: Connection names Upgrade
+    //= rfc6455 4.1 MUST 24: the key
+    //= rfc6455 4.1 MUST 25: the key is a nonce of 16 bytes in base64
+    //= rfc6455 4.1 MUST 26: the nonce is random, and new for every connection
+    //= rfc6455 4.1 MUST 28: the version
+    //= rfc6455 4.1 MUST 29: the version is 13
+    //= rfc6455 11.3.1 MUST NOT 1: one key a request
+    //= rfc6455 11.3.5 MUST NOT 1: one version a request
     pub(crate) fn ask(&self, nonce: [u8; 16]) -> Asked {
         let key = key::encode(nonce);
         let key = core::str::from_utf8(&key).unwrap_or_default();
@@ -129,28 +141,31 @@ impl Asked {
     }
 
     /// Judges a response with status 101.
+    //= rfc6455 4.1 MUST 33: the answer is checked in full
     pub(crate) fn check(&self, head: &ResponseHead<'_>) -> Result<Agreed, ResponseError> {
         let fields = head.fields();
+        //= rfc6455 4.1 MUST 39: an answer that breaks any other rule fails the connection
         if head.version() != HttpVersion::Http11 {
             return Err(ResponseError::OldHttpVersion);
         }
-        //= rfc6455 4.1: Upgrade is websocket, in any case
+        //= rfc6455 4.1 MUST 34: Upgrade is websocket, in any case
         let mut upgrades = fields.all("upgrade").map(|field| field.value.eq_ignore_ascii_case(b"websocket"));
         if upgrades.next() != Some(true) || upgrades.next().is_some() {
             return Err(ResponseError::InvalidUpgrade);
         }
-        //= rfc6455 4.1: Connection names Upgrade, in any case
+        //= rfc6455 4.1 MUST 35: Connection names Upgrade, in any case
         if !fields.all("connection").any(|field| contains(field.value, "upgrade")) {
             return Err(ResponseError::InvalidConnection);
         }
+        //= rfc6455 4.1 MUST 36: the accept key is the one for our key
         if once(fields, "sec-websocket-accept") != Ok(Some(self.accept.as_str())) {
             return Err(ResponseError::InvalidAccept);
         }
-        //= rfc6455 4.1: an extension that was not offered fails the connection
+        //= rfc6455 4.1 MUST 37: an extension that was not offered fails the connection
         if extensions::count(fields) != Ok(0) {
             return Err(ResponseError::UnaskedExtension);
         }
-        //= rfc6455 4.1: a subprotocol that was not offered fails the connection
+        //= rfc6455 4.1 MUST 38: a subprotocol that was not offered fails the connection
         let subprotocol = match once(fields, "sec-websocket-protocol") {
             Ok(None) => None,
             Ok(Some(name)) if self.subprotocols.iter().any(|asked| asked == name) => Some(name.into()),

@@ -66,6 +66,7 @@ fn token(rest: &mut &[u8]) -> Result<(), Malformed> {
     if length > 0 { Ok(()) } else { Err(Malformed) }
 }
 
+//= rfc6455 4.3 MUST 1: a quoted value is a token once it is unescaped
 //= rfc6455 9.1 MUST 2: a quoted value is a token once it is unescaped
 fn quoted_token(rest: &mut &[u8]) -> Result<(), Malformed> {
     advance(rest);
@@ -102,9 +103,9 @@ fn advance(rest: &mut &[u8]) {
 mod tests {
     use super::*;
 
-    //= rfc6455 9.1 MUST 1
-    //= type=test
-    //= rfc6455 9.1 MUST 2
+    //= rfc6455 4.3 MUST 1: a quoted value is a token
+    //= rfc6455 9.1 MUST 1: what does not follow the grammar is refused
+    //= rfc6455 9.1 MUST 2: a quoted value is a token
     //= type=test
     #[test]
     fn trap_10_quoted_values() {

@@ -117,6 +117,7 @@ impl<'a> RequestHead<'a> {
     }
 
     /// Judges the head by the rules of RFC 6455 §4.2.1, or RFC 8441 §5 over HTTP/2, and by the configured origin policy.
+    //= rfc6455 10.7 MUST 1: what comes in is checked
     pub fn classify(self, config: &Config) -> Classified<'a> {
         match self.judge(config) {
             Ok(Some(request)) => Classified::WebSocket(request),
@@ -138,7 +139,6 @@ impl<'a> RequestHead<'a> {
         if !is_target(self.target) {
             return Err(RequestError::InvalidTarget);
         }
-        //= rfc6455 4.2.2: a version other than 13 is answered with the one that is understood
         match facts.version {
             Once::One(b"13") => {}
             Once::One(_) => return Err(RequestError::UnsupportedVersion),
@@ -203,13 +203,20 @@ impl<'a> Request<'a> {
     }
 
     /// The first of the offered subprotocols that is also one of `mine`. Names are compared with regard to case.
-    //= rfc6455 4.2.2: the subprotocol is one of those that the client offered, or none
+    //= rfc6455 4.2.2 MUST 6: the subprotocol is one of those that the client offered
     pub fn select(&self, mine: &[&str]) -> Option<Subprotocol<'a>> {
         self.subprotocols().find(|offered| mine.contains(offered)).map(Subprotocol)
     }
 
     /// The response that accepts the request, for a stack that writes it itself, and what was agreed on, for
     /// [`WebSocket::server`](crate::WebSocket::server).
+    //= rfc6455 4.2.2 MUST 8: 101, Upgrade, Connection and the accept key
+    //= rfc6455 4.2.2 MUST NOT 1: no subprotocol that was not agreed on
+    //= rfc6455 4.2.2 MUST NOT 2: no extension that was not offered
+    //= rfc6455 9 MUST NOT 1: no extension that was not asked for
+    //= rfc6455 11.3.2 MUST NOT 1: no extensions field twice
+    //= rfc6455 11.3.3 MUST NOT 1: one accept key
+    //= rfc6455 11.3.4 MUST NOT 1: one subprotocol
     pub fn answer(&self, accept: &Accept<'_>) -> (Response, Agreed) {
         let mut fields = Lines::default();
         let status = match self.key {
@@ -298,7 +305,7 @@ impl<'a> Facts<'a> {
         Ok(facts)
     }
 
-    //= rfc6455 4.2.1: the key is the base64 of 16 bytes, and stands once
+    // RFC 6455 §4.2.1 (5): the base64 of 16 bytes, and once.
     fn key(&self) -> Result<&'a str, RequestError> {
         match self.key {
             Once::None => Err(RequestError::MissingKey),
@@ -309,6 +316,7 @@ impl<'a> Facts<'a> {
         }
     }
 
+    //= rfc6455 4.2.2 MUST 3: an origin that is not wanted gets 403
     fn origin(&self, config: &Config, host: &str) -> Result<Option<&'a str>, RequestError> {
         match self.origin {
             Once::None if config.require_origin => Err(RequestError::MissingOrigin),
@@ -349,14 +357,14 @@ fn is_port(port: &str) -> bool {
     port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-//= rfc6455 4.2.1: the list of subprotocols holds tokens
+// RFC 6455 §4.2.1 (8): a list of tokens.
 fn check_subprotocols(fields: Fields<'_>) -> Result<(), RequestError> {
     let mut fields_seen = fields.all("sec-websocket-protocol");
     let mut count = 0;
     for (index, name) in subprotocols(fields).enumerate() {
         let name = name?;
         count = index + 1;
-        //= rfc6455 11.3.4: no subprotocol stands twice
+        // RFC 6455 §4.1 (10): no subprotocol stands twice.
         if count > MAX_SUBPROTOCOLS || subprotocols(fields).take(index).any(|other| other == Ok(name)) {
             return Err(RequestError::InvalidSubprotocol);
         }

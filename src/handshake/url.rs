@@ -36,6 +36,8 @@ impl Url {
     /// [`BuildError::InvalidUrl`] for another scheme, a fragment (RFC 6455 §3), user information, a bad host or port, or a
     /// character that must be percent-encoded.
     //= rfc6455 3 MUST NOT 1: no fragment
+    //= rfc6455 4.1 MUST 2: what a client connects to comes out of a valid URL
+    //= rfc6455 4.1 MUST 3: an invalid one goes no further
     pub fn parse(url: &str) -> Result<Url, BuildError> {
         Url::read(url).ok_or(BuildError::InvalidUrl)
     }
@@ -113,6 +115,8 @@ const fn default_port(secure: bool) -> u16 {
 mod tests {
     use super::*;
 
+    //= rfc6455 4.1 MUST 2: host, port and resource come out of the URL
+    //= type=test
     #[test]
     fn trap_28_hosts_ports_and_targets() {
         for (url, host, port, authority, target) in [
@@ -131,7 +135,8 @@ mod tests {
         }
     }
 
-    //= rfc6455 3 MUST NOT 1
+    //= rfc6455 3 MUST NOT 1: no fragment
+    //= rfc6455 4.1 MUST 3: an invalid URL goes no further
     //= type=test
     #[test]
     fn trap_28_what_is_no_websocket_url() {

@@ -9,6 +9,10 @@ use alloc::vec::Vec;
 use crate::handshake::{Asked, Response};
 
 /// Writes a client's request.
+//= rfc6455 4.1 MUST 15: a well-formed HTTP request
+//= rfc6455 4.1 MUST 16: GET
+//= rfc6455 4.1 MUST 17: HTTP/1.1
+//= rfc6455 4.1 MUST 18: the target is path and query
 pub(crate) fn request(asked: &Asked, out: &mut Vec<u8>) {
     out.extend_from_slice(b"GET ");
     out.extend_from_slice(asked.target().as_bytes());

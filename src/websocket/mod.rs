@@ -167,6 +167,7 @@ impl WebSocket {
     }
 
     /// Says that the transport will bring no more bytes: end of file, or an error that is as good as one.
+    //= rfc6455 7.2.1 MUST 2: a lost transport fails the connection
     pub fn receive_eof(&mut self, now: Instant) {
         self.sender.stamp(now);
         self.ending.eof = true;
@@ -229,7 +230,9 @@ impl WebSocket {
     }
 
     /// What to do with the transport. Ask after every call, when what `transmit` shows is written.
-    //= rfc6455 7.1.1 SHOULD 1: the server ends the transport first
+    //= rfc6455 5.5.1 MUST 3: once both Closes are there, the transport ends
+    //= rfc6455 5.5.1 MUST 4: a server's at once
+    //= rfc6455 7.1.1 SHOULD 2: the server ends the transport first
     pub fn transport(&self) -> Transport {
         if self.sender.is_aborted() {
             return Transport::Reset;
@@ -296,6 +299,8 @@ impl WebSocket {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
+                //= rfc6455 7.1.7 MUST 1: a client that fails the connection closes it
+                //= rfc6455 7.1.7 MUST 2: so does a server
                 self.sender.close_failed(error.close_code());
                 // Not through `end`, which borrows the receive half too.
                 self.ending.end(None, Cause::Fault);

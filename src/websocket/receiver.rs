@@ -103,6 +103,10 @@ impl Receiver {
     }
 
     /// Consumes bytes off the front of `input` up to the end of an event; without one, all of them.
+    //= rfc6455 5.4 MUST 2: control frames are understood between fragments
+    //= rfc6455 6.2 MUST 1: what comes is read as frames
+    //= rfc6455 6.2 MUST 2: control frames are acted on
+    //= rfc6455 6.2 MUST 4: behind a last fragment begins a new message
     pub(super) fn locate(
         &mut self,
         input: &mut [u8],
@@ -219,6 +223,7 @@ impl Receiver {
     }
 
     /// Counts a data frame to its message. The limits were checked while its header was decoded.
+    //= rfc6455 6.2 MUST 3: the first opcode tells the kind
     fn account(&mut self, header: &Header, now: Instant) {
         let kind = match header.opcode {
             OpCode::Continuation => {
@@ -265,6 +270,8 @@ impl Receiver {
         }))
     }
 
+    //= rfc6455 5.4 MUST 3: messages are received whole or in fragments
+    //= rfc6455 6.2 MUST 5: a server unmasks
     fn message(
         &mut self,
         frame: Frame,
@@ -344,6 +351,7 @@ impl Receiver {
     }
 
     fn end_of_message(&mut self) -> Result<(), Error> {
+        //= rfc6455 5.6 MUST 1: the message as a whole is UTF-8
         //= rfc6455 8.1 MUST 1: a character cut by the message's end is not UTF-8
         if !self.carry.is_empty() {
             return Err(Error::InvalidUtf8);

@@ -147,6 +147,10 @@ impl Sender {
     /// # Errors
     ///
     /// As [`send`](Sender::send).
+    //= rfc6455 6.1 MUST 1: the steps of sending
+    //= rfc6455 6.1 MUST 4: data goes in frames
+    //= rfc6455 6.1 MUST 5: the first opcode is text or binary
+    //= rfc6455 6.1 MUST 6: the last frame has FIN
     pub fn send_with(&mut self, message: Message<'_>, _compress: Compress) -> Result<(), SendError> {
         self.check_ready()?;
         self.frame(true, opcode(message.kind()), message.as_bytes());
@@ -206,6 +210,7 @@ impl Sender {
     ///
     /// [`SendError::NoMessage`] without [`begin`](Sender::begin), [`SendError::WrongKind`] when the part is of the other
     /// kind, and as [`send`](Sender::send).
+    //= rfc6455 5.4 MUST 4: one kind a message
     pub fn append(&mut self, part: Message<'_>) -> Result<(), SendError> {
         let begun = self.begun()?;
         if begun.kind != part.kind() {
@@ -253,7 +258,8 @@ impl Sender {
 
     /// Begins the closing handshake: queues a Close. Messages from the peer still come until its Close does. A second call,
     /// or one after the session's end, does nothing.
-    //= rfc6455 5.5.1 MUST NOT 1: no data after our Close
+    //= rfc6455 5.5.1 MUST NOT 2: no data after our Close
+    //= rfc6455 7.1.2 MUST 1: the Close carries the code and the reason
     pub fn close(&mut self, close: Close<'_>) {
         if self.state == State::Open {
             self.flush_pong(true);
@@ -323,7 +329,7 @@ impl Sender {
         self.queue.is_empty() && self.pong.is_none()
     }
 
-    //= rfc6455 5.5.3 MUST 1: a Pong carries its Ping's payload
+    //= rfc6455 5.5.2 MUST 1: a Ping is answered with its payload
     //= rfc6455 5.5.3 MAY 1: only the newest Ping is answered when several wait
     pub(super) fn answer_ping(&mut self, payload: &[u8]) {
         if matches!(self.state, State::Open | State::Closing) {
@@ -350,12 +356,12 @@ impl Sender {
         }
     }
 
-    //= rfc6455 5.5.1 MUST 3: a Close is answered with a Close, unless ours is sent
+    //= rfc6455 5.5.1 MUST 2: a Close is answered with a Close, unless ours is sent
     pub(super) fn answer_close(&mut self, code: Option<CloseCode>) {
         self.close(code.map_or(Close::Empty, |code| Close::With(code, Reason::EMPTY)));
     }
 
-    //= rfc6455 7.1.7 SHOULD 1: a failure is told with its code
+    //= rfc6455 7.1.7 SHOULD 2: a failure is told with its code
     pub(super) fn close_failed(&mut self, code: CloseCode) {
         self.close(Close::With(code, Reason::EMPTY));
         self.end();
@@ -392,6 +398,8 @@ impl Sender {
         self.queue.release();
     }
 
+    //= rfc6455 6.1 MUST 2: messages are sent only while open
+    //= rfc6455 6.1 MUST 3: and no more when that has ended
     fn check_ready(&self) -> Result<(), SendError> {
         if self.state != State::Open {
             Err(SendError::Closed)
@@ -416,6 +424,7 @@ impl Sender {
         }
     }
 
+    //= rfc6455 5.4 MUST 1: fragments go in the order of the message
     fn fragment(&mut self, begun: Begun, fin: bool, part: &[u8]) {
         let opcode = if begun.continued { OpCode::Continuation } else { opcode(begun.kind) };
         self.frame(fin, opcode, part);
@@ -434,6 +443,8 @@ impl Sender {
     }
 
     //= rfc6455 5.1 MUST 1: a client masks every frame
+    //= rfc6455 6.1 MUST 7: a client masks every frame
+    //= rfc6455 6.1 MUST 8: every frame goes to the transport
     //= rfc6455 5.1 MUST NOT 1: a server masks none
     fn frame(&mut self, fin: bool, opcode: OpCode, payload: &[u8]) {
         self.queueing();
