@@ -247,30 +247,27 @@ impl Client {
     /// Shows what is queued for the transport: see [`WebSocket::transmit`].
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        match &mut self.phase {
-            Phase::Open(websocket) => websocket.transmit(out),
-            Phase::Opening(opening) => opening.queue.fill(out),
-            Phase::Idle(_) | Phase::Ended(_) => 0,
-        }
+        self.queue().map_or(0, |queue| queue.fill(out))
+    }
+
+    /// As [`transmit`](Client::transmit), for targets without `std`.
+    pub fn transmit_slices(&mut self) -> impl Iterator<Item = &[u8]> {
+        self.queue().into_iter().flat_map(Queue::slices)
     }
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
     pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
-        match &mut self.phase {
-            Phase::Open(websocket) => websocket.take(out, now),
-            Phase::Opening(opening) => {
-                opening.queue.slices().for_each(|slice| out.extend_from_slice(slice));
-                opening.queue.clear();
-            }
-            Phase::Idle(_) | Phase::Ended(_) => {}
-        }
+        self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
+        self.transmitted(usize::MAX, now);
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
     pub fn transmitted(&mut self, count: usize, now: Instant) {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.transmitted(count, now),
-            Phase::Opening(opening) => opening.queue.acknowledge(count),
+            Phase::Opening(opening) => {
+                opening.queue.acknowledge(count);
+            }
             Phase::Idle(_) | Phase::Ended(_) => {}
         }
     }
@@ -326,6 +323,14 @@ impl Client {
     pub fn release(&mut self) {
         if let Phase::Open(websocket) = &mut self.phase {
             websocket.release();
+        }
+    }
+
+    fn queue(&mut self) -> Option<&Queue> {
+        match &mut self.phase {
+            Phase::Open(websocket) => Some(websocket.queue()),
+            Phase::Opening(opening) => Some(&opening.queue),
+            Phase::Idle(_) | Phase::Ended(_) => None,
         }
     }
 

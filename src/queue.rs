@@ -100,8 +100,8 @@ impl Queue {
         filled
     }
 
-    /// Drops `count` bytes off the front: the transport took them.
-    pub(crate) fn acknowledge(&mut self, count: usize) {
+    /// Drops `count` bytes off the front, or all: the transport took them. Says how many it were.
+    pub(crate) fn acknowledge(&mut self, count: usize) -> usize {
         let count = count.min(self.length);
         self.length -= count;
         self.acknowledged += count as u64;
@@ -124,6 +124,7 @@ impl Queue {
             self.own.clear();
             self.rebase();
         }
+        count
     }
 
     /// Drops everything.

@@ -220,34 +220,30 @@ impl Server {
     /// Shows what is queued for the transport: see [`WebSocket::transmit`].
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        match &mut self.phase {
-            Phase::Open(websocket) => websocket.transmit(out),
-            Phase::Answered(answered) => answered.queue.fill(out),
-            Phase::Head(_) | Phase::Deciding { .. } => 0,
-        }
+        self.queue().map_or(0, |queue| queue.fill(out))
+    }
+
+    /// As [`transmit`](Server::transmit), for targets without `std`.
+    pub fn transmit_slices(&mut self) -> impl Iterator<Item = &[u8]> {
+        self.queue().into_iter().flat_map(Queue::slices)
     }
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
     pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
-        match &mut self.phase {
-            Phase::Open(websocket) => websocket.take(out, now),
-            Phase::Answered(answered) => {
-                answered.queue.slices().for_each(|slice| out.extend_from_slice(slice));
-                answered.queue.clear();
-            }
-            Phase::Head(_) | Phase::Deciding { .. } => {}
-        }
+        self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
+        self.transmitted(usize::MAX, now);
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
     pub fn transmitted(&mut self, count: usize, now: Instant) {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.transmitted(count, now),
-            Phase::Answered(answered) if count > 0 => {
-                answered.queue.acknowledge(count);
-                answered.waiting_since = now;
+            Phase::Answered(answered) => {
+                if answered.queue.acknowledge(count) > 0 {
+                    answered.waiting_since = now;
+                }
             }
-            _ => {}
+            Phase::Head(_) | Phase::Deciding { .. } => {}
         }
     }
 
@@ -318,6 +314,14 @@ impl Server {
     pub fn release(&mut self) {
         if let Phase::Open(websocket) = &mut self.phase {
             websocket.release();
+        }
+    }
+
+    fn queue(&mut self) -> Option<&Queue> {
+        match &mut self.phase {
+            Phase::Open(websocket) => Some(websocket.queue()),
+            Phase::Answered(answered) => Some(&answered.queue),
+            Phase::Head(_) | Phase::Deciding { .. } => None,
         }
     }
 

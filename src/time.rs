@@ -26,6 +26,9 @@ impl Instant {
     /// Later than every deadline.
     pub(crate) const NEVER: Instant = Instant(u64::MAX);
 
+    /// The last point that is not never.
+    pub(crate) const LAST: Instant = Instant(u64::MAX - 1);
+
     /// The point `nanos` nanoseconds after the caller's epoch.
     pub const fn from_nanos(nanos: u64) -> Instant {
         Instant(nanos)

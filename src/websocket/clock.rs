@@ -85,7 +85,8 @@ impl WebSocket {
             Timer::Message => self.close_for(timer, CloseCode::POLICY_VIOLATION),
             Timer::KeepAlive => match self.config.keep_alive {
                 KeepAlive::Ping { .. } => {
-                    self.pinged = now;
+                    // Not at the end of time, which stands for no Ping.
+                    self.pinged = now.min(Instant::LAST);
                     self.sender.keep_alive_ping();
                 }
                 _ => self.sender.keep_alive_pong(),

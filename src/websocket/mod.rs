@@ -24,6 +24,7 @@ use crate::config::{Agreed, Config, KeepAlive};
 use crate::entropy::{Entropy, Keys, NoEntropy};
 use crate::error::Error;
 use crate::event::{Cause, Closed, Event};
+use crate::queue::Queue;
 use crate::time::{Instant, Timer};
 
 /// One WebSocket, either role, after the opening handshake: bytes and the time go in, events, bytes and a deadline come
@@ -184,14 +185,12 @@ impl WebSocket {
     /// [`transmitted`](WebSocket::transmitted). What was shown is shown again, unchanged, until then.
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        self.sender.prepare();
-        self.sender.queue.fill(out)
+        self.queue().fill(out)
     }
 
     /// As [`transmit`](WebSocket::transmit), for targets without `std`.
     pub fn transmit_slices(&mut self) -> impl Iterator<Item = &[u8]> {
-        self.sender.prepare();
-        self.sender.queue.slices()
+        self.queue().slices()
     }
 
     /// Appends all that is queued to `out` and counts it as transmitted: for transports that want to own their buffer.
@@ -211,7 +210,7 @@ impl WebSocket {
         self.paused = self.paused.min(now);
     }
 
-    /// Says that input is fed again.
+    /// Says that input is fed again. Feeding it says so too.
     pub fn resume(&mut self, now: Instant) {
         if self.paused < Instant::NEVER {
             let stopped = now.since(self.paused);
@@ -253,6 +252,12 @@ impl WebSocket {
         self.ending.told && matches!(self.transport(), Transport::Close | Transport::Reset)
     }
 
+    /// The queue as `transmit` shows it.
+    pub(crate) fn queue(&mut self) -> &Queue {
+        self.sender.prepare();
+        &self.sender.queue
+    }
+
     /// Queues the bytes that go before the first frame: the response that upgraded the connection.
     pub(crate) fn push_head(&mut self, head: &[u8], now: Instant) {
         self.sender.stamp(now);
@@ -264,6 +269,7 @@ impl WebSocket {
     pub(crate) fn locate(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Found>) {
         self.sender.stamp(now);
         if !input.is_empty() {
+            self.resume(now);
             self.heard = now;
             self.pinged = Instant::NEVER;
         }

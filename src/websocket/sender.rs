@@ -26,8 +26,9 @@ pub struct Sender {
     pub(super) queue: Queue,
     /// Only a client has keys, and what has keys masks.
     keys: Option<Keys>,
-    /// The payload of the newest Ping that no Pong was queued for.
-    pong: Option<Vec<u8>>,
+    /// The payload of the newest Ping, and whether its Pong is still to be queued.
+    pong: Vec<u8>,
+    pong_waits: bool,
     /// Positions in the queue behind the last Pong and the last Ping.
     pong_end: u64,
     ping_end: u64,
@@ -119,7 +120,8 @@ impl Sender {
         Sender {
             queue: Queue::default(),
             keys,
-            pong: None,
+            pong: Vec::new(),
+            pong_waits: false,
             pong_end: 0,
             ping_end: 0,
             now,
@@ -290,16 +292,21 @@ impl Sender {
         if self.state != State::Aborted {
             self.state = State::Aborted;
             self.message = None;
-            self.pong = None;
+            self.pong_waits = false;
             self.queue.clear();
             self.waiting_since = Instant::NEVER;
         }
     }
 
-    /// Whether [`send`](Sender::send) would take a message now. Asked before `receive`, it keeps an echo from ever seeing
-    /// [`SendError::Full`].
+    /// Whether [`send`](Sender::send) would take a message now.
     pub fn is_ready(&self) -> bool {
         self.check_ready().is_ok()
+    }
+
+    /// Whether the queue is at its limit, so that a message would be refused with [`SendError::Full`]. Stop reading while it
+    /// is, and an echo never sees that error.
+    pub fn is_full(&self) -> bool {
+        self.queue.len() >= self.limit
     }
 
     /// How many bytes are queued that the transport has not taken.
@@ -326,7 +333,7 @@ impl Sender {
 
     /// Whether the transport has all that it will get for now.
     pub(super) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.pong.is_none()
+        self.queue.is_empty() && !self.pong_waits
     }
 
     //= rfc6455 5.5.2 MUST 1: a Ping is answered with its payload
@@ -334,16 +341,16 @@ impl Sender {
     pub(super) fn answer_ping(&mut self, payload: &[u8]) {
         if matches!(self.state, State::Open | State::Closing) {
             self.queueing();
-            let pong = self.pong.get_or_insert_default();
-            pong.clear();
-            pong.extend_from_slice(payload);
+            self.pong.clear();
+            self.pong.extend_from_slice(payload);
+            self.pong_waits = true;
         }
     }
 
     /// A Pong that answers nothing, unless one that does is about to be sent.
     pub(super) fn keep_alive_pong(&mut self) {
         self.last_sent = self.now;
-        if self.pong.is_none() {
+        if !self.pong_waits {
             self.answer_ping(&[]);
         }
     }
@@ -383,19 +390,21 @@ impl Sender {
 
     pub(super) fn transmitted(&mut self, count: usize, now: Instant) {
         self.now = now;
-        if count > 0 {
-            self.queue.acknowledge(count);
+        if self.queue.acknowledge(count) > 0 {
             self.last_sent = now;
             self.waiting_since = if self.is_drained() { Instant::NEVER } else { now };
         }
     }
 
     pub(super) fn is_releasable(&self) -> bool {
-        self.queue.is_releasable()
+        self.queue.is_releasable() || (!self.pong_waits && self.pong.capacity() > 0)
     }
 
     pub(super) fn release(&mut self) {
         self.queue.release();
+        if !self.pong_waits {
+            self.pong = Vec::new();
+        }
     }
 
     //= rfc6455 6.1 MUST 2: messages are sent only while open
@@ -410,10 +419,6 @@ impl Sender {
         } else {
             Ok(())
         }
-    }
-
-    fn is_full(&self) -> bool {
-        self.queue.len() >= self.limit
     }
 
     fn begun(&self) -> Result<Begun, SendError> {
@@ -433,12 +438,12 @@ impl Sender {
 
     /// Moves the waiting Pong to the queue. While one is on its way there it waits, unless nothing may follow later.
     fn flush_pong(&mut self, last: bool) {
-        if self.pong.is_some()
-            && (last || self.queue.has_passed(self.pong_end))
-            && let Some(payload) = self.pong.take()
-        {
+        if self.pong_waits && (last || self.queue.has_passed(self.pong_end)) {
+            let payload = core::mem::take(&mut self.pong);
             self.frame(true, OpCode::Pong, &payload);
+            self.pong = payload;
             self.pong_end = self.queue.end();
+            self.pong_waits = false;
         }
     }
 
