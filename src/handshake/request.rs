@@ -359,18 +359,19 @@ fn is_port(port: &str) -> bool {
 
 // RFC 6455 §4.2.1 (8): a list of tokens.
 fn check_subprotocols(fields: Fields<'_>) -> Result<(), RequestError> {
-    let mut fields_seen = fields.all("sec-websocket-protocol");
+    let mut seen = [""; MAX_SUBPROTOCOLS];
     let mut count = 0;
-    for (index, name) in subprotocols(fields).enumerate() {
+    for name in subprotocols(fields) {
         let name = name?;
-        count = index + 1;
-        // RFC 6455 §4.1 (10): no subprotocol stands twice.
-        if count > MAX_SUBPROTOCOLS || subprotocols(fields).take(index).any(|other| other == Ok(name)) {
+        // RFC 6455 §4.1 (10): none stands twice. They are few, so each is compared with those before it.
+        if seen.iter().take(count).any(|other| *other == name) {
             return Err(RequestError::InvalidSubprotocol);
         }
+        *seen.get_mut(count).ok_or(RequestError::InvalidSubprotocol)? = name;
+        count += 1;
     }
-    // A field that lists nothing.
-    if count == 0 && fields_seen.next().is_some() { Err(RequestError::InvalidSubprotocol) } else { Ok(()) }
+    let lists_nothing = count == 0 && fields.first("sec-websocket-protocol").is_some();
+    if lists_nothing { Err(RequestError::InvalidSubprotocol) } else { Ok(()) }
 }
 
 fn subprotocols<'a>(fields: Fields<'a>) -> impl Iterator<Item = Result<&'a str, RequestError>> + use<'a> {
