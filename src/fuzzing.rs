@@ -1,1 +1,37 @@
-//! The bodies of the fuzz targets: what must hold for any bytes.
+//! What must hold for any bytes? The bodies of the fuzz targets.
+//!
+//! One function a target, each taking the bytes that a fuzzer made: the first few choose how the target runs, the rest is
+//! what a peer sent, or a program of calls. `fuzz/` runs them under libFuzzer, `tests/fuzz_corpus.rs` over the corpus and
+//! mutations of it. What they hold the engine against is written here a second time, slowly and from the text of the RFC:
+//! [`reference`] for frames, [`wire`] for what the engine sends, a list of messages for a pair of endpoints.
+//!
+//! Not part of the public API: it changes without notice.
+
+#![allow(clippy::indexing_slicing, reason = "an index out of bounds in here is a finding like any other")]
+
+pub mod bench;
+mod endpoint;
+mod heads;
+mod operations;
+mod record;
+mod reference;
+mod setup;
+mod split;
+mod streams;
+mod wire;
+
+pub use self::heads::{request_head, response_head};
+pub use self::operations::operations;
+pub use self::split::split_against_whole;
+pub use self::streams::{client_stream, frame_header, server_stream};
+
+/// Every target, by the name that it has in `fuzz/`.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("frame_header", frame_header),
+    ("server_stream", server_stream),
+    ("client_stream", client_stream),
+    ("request_head", request_head),
+    ("response_head", response_head),
+    ("split_against_whole", split_against_whole),
+    ("operations", operations),
+];

@@ -266,6 +266,7 @@ impl WebSocket {
 
     /// Phase one of receiving: consumes bytes off the front of `input` and says how many, and where the event lies that
     /// they hold. Without an event, all of `input` was consumed.
+    #[inline]
     pub(crate) fn locate(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Found>) {
         self.sender.stamp(now);
         if !input.is_empty() {
@@ -293,6 +294,7 @@ impl WebSocket {
     }
 
     /// Phase two: borrows what `locate` found, from the bytes it consumed or from the receive half.
+    #[inline]
     pub(crate) fn lend<'s>(&'s mut self, taken: &'s [u8], found: Found) -> Incoming<'s> {
         let event = match found {
             Found::Event(located) => located.lend(taken, &self.receiver),
@@ -317,6 +319,7 @@ impl WebSocket {
     }
 
     /// What the engine does by itself on a control frame.
+    #[inline]
     fn react(&mut self, located: &Located, input: &[u8]) {
         match located {
             //= rfc6455 5.5.2 MUST 1: a Ping is answered, also when our Close is sent

@@ -107,6 +107,7 @@ impl Receiver {
     //= rfc6455 6.2 MUST 1: what comes is read as frames
     //= rfc6455 6.2 MUST 2: control frames are acted on
     //= rfc6455 6.2 MUST 4: behind a last fragment begins a new message
+    #[inline]
     pub(super) fn locate(
         &mut self,
         input: &mut [u8],
@@ -182,6 +183,7 @@ impl Receiver {
         }
     }
 
+    #[inline]
     fn read_header(
         &mut self,
         input: &[u8],
@@ -224,6 +226,7 @@ impl Receiver {
 
     /// Counts a data frame to its message. The limits were checked while its header was decoded.
     //= rfc6455 6.2 MUST 3: the first opcode tells the kind
+    #[inline]
     fn account(&mut self, header: &Header, now: Instant) {
         let kind = match header.opcode {
             OpCode::Continuation => {
@@ -272,6 +275,7 @@ impl Receiver {
 
     //= rfc6455 5.4 MUST 3: messages are received whole or in fragments
     //= rfc6455 6.2 MUST 5: a server unmasks
+    #[inline]
     fn message(
         &mut self,
         frame: Frame,
@@ -372,6 +376,7 @@ impl Frame {
 
 impl Located {
     /// Borrows the event. Text that lies in the input is validated here, for the first and only time.
+    #[inline]
     pub(super) fn lend<'s>(self, taken: &'s [u8], receiver: &'s Receiver) -> Result<Event<'s>, Error> {
         Ok(match self {
             Located::Message { kind, place } => Event::Message(place.message(kind, taken, receiver)?),
@@ -389,6 +394,7 @@ impl Located {
 }
 
 impl Place {
+    #[inline]
     pub(super) fn bytes<'s>(&self, input: &'s [u8], receiver: &'s Receiver) -> &'s [u8] {
         match self {
             Place::Input(range) => input.get(range.clone()),
@@ -399,6 +405,7 @@ impl Place {
         .unwrap_or_default()
     }
 
+    #[inline]
     fn message<'s>(&self, kind: Kind, input: &'s [u8], receiver: &'s Receiver) -> Result<Message<'s>, Error> {
         Ok(match (kind, self) {
             (Kind::Text, Place::Assembled) => Message::Text(&receiver.text),
@@ -415,6 +422,7 @@ impl From<InvalidUtf8> for Error {
 }
 
 /// As much of a payload as is there, which it consumes, and where in the input it lies.
+#[inline]
 fn available<'i>(input: &'i mut [u8], at: &mut usize, remaining: u64) -> (&'i mut [u8], Range<usize>) {
     let start = *at;
     let there = input.len().saturating_sub(start);
