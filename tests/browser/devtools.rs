@@ -17,10 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the tests ask of the page, and no page of ours has.
 const HELPERS: &str = "
-    globalThis.row = (kind, type) => [...document.querySelectorAll('#log > [data-kind]')]
-        .filter(row => row.dataset.kind === kind && (!type || row.dataset.type === type)).at(-1) ?? null;
-    globalThis.state = document.getElementById('state');
-    globalThis.message = document.getElementById('message');
+    globalThis.testing = {
+        byId: id => document.getElementById(id),
+        lastRow: (kind, type) => [...document.querySelectorAll('#log > [data-kind]')]
+            .filter(row => row.dataset.kind === kind && (!type || row.dataset.type === type)).at(-1) ?? null,
+    };
 ";
 
 /// A running Chromium with a profile of its own.
@@ -48,14 +49,16 @@ impl Browser {
         Browser { process, profile }
     }
 
-    /// Opens a page in a tab of its own.
+    /// Opens a page in a tab of its own, and waits until it is there.
     pub fn open(&self, url: &str) -> Page {
         let mut devtools = DevTools::connect(&self.address());
         let target = devtools.call(None, "Target.createTarget", json!({ "url": url }));
         let attached =
             devtools.call(None, "Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
         let session = attached["sessionId"].as_str().expect("a session").to_owned();
-        Page { devtools, session }
+        let mut page = Page { devtools, session };
+        page.until(&format!("location.href === '{url}' && document.readyState === 'complete'"));
+        page
     }
 
     /// The address of the DevTools, which the browser writes into its profile once it listens.
@@ -119,8 +122,8 @@ impl Page {
     /// Clicks on the middle of an element with the mouse.
     pub fn click(&mut self, selector: &str) {
         let center = self.evaluate(&format!(
-            "{{ const element = document.querySelector('{selector}'); element.scrollIntoView({{ block: 'center' }});
-                const box = element.getBoundingClientRect(); [box.x + box.width / 2, box.y + box.height / 2] }}"
+            "{{ const found = document.querySelector('{selector}'); found.scrollIntoView({{ block: 'center' }});
+                const box = found.getBoundingClientRect(); [box.x + box.width / 2, box.y + box.height / 2] }}"
         ));
         for kind in ["mousePressed", "mouseReleased"] {
             let params = json!({ "type": kind, "x": center[0], "y": center[1], "button": "left", "clickCount": 1 });

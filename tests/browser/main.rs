@@ -24,36 +24,38 @@ fn a_person_connects_sends_reads_and_closes() {
     let browser = Browser::start(CHROMIUM);
     let mut page = browser.open(&server.page);
 
-    page.until("document.readyState === 'complete' && state.textContent === 'closed'");
-    assert_eq!(page.text("document.getElementById('url').value"), server.page.replace("http", "ws") + "ws");
+    page.until("testing.byId('state').textContent === 'closed'");
+    assert_eq!(page.text("testing.byId('url').value"), server.page.replace("http", "ws") + "ws");
 
     page.type_into("#subprotocol", "superchat, chat");
     page.click("#connect");
-    page.until("state.textContent === 'open'");
-    page.until("row('open').dataset.protocol === 'chat'");
+    page.until("testing.byId('state').textContent === 'open'");
+    page.until("testing.lastRow('open').dataset.protocol === 'chat'");
 
     page.type_into("#message", "Grüße 🧦");
     page.click("#send-text");
-    page.until("row('receive', 'text')?.querySelector('.text').textContent === 'Grüße 🧦'");
-    page.until("row('receive', 'text').dataset.size === '12' && row('send', 'text').dataset.size === '12'");
+    page.until("testing.lastRow('receive', 'text')?.querySelector('.text').textContent === 'Grüße 🧦'");
+    page.until("testing.lastRow('receive', 'text').dataset.size === '12' && testing.lastRow('send', 'text').dataset.size === '12'");
 
     page.type_into("#message", "00 ff 48 65");
     page.click("#hex");
     page.click("#send-binary");
-    page.until("row('receive', 'binary')?.querySelector('.hex').textContent.trim() === '00 ff 48 65'");
+    page.until("testing.lastRow('receive', 'binary')?.querySelector('.hex').textContent.trim() === '00 ff 48 65'");
 
     // Longer than one read, and than the largest 16-bit length.
-    page.evaluate("message.value = 'x'.repeat(70000)");
+    page.evaluate("testing.byId('message').value = 'x'.repeat(70000)");
     page.click("#hex");
     page.click("#send-text");
-    page.until("row('receive', 'text').dataset.size === '70000'");
-    page.until("document.getElementById('received-count').textContent === '3'");
+    page.until("testing.lastRow('receive', 'text').dataset.size === '70000'");
+    page.until("testing.byId('received-count').textContent === '3'");
 
     page.type_into("#close-code", "4321");
     page.type_into("#close-reason", "that is all");
     page.click("#close");
-    page.until("state.textContent === 'closed'");
-    page.until("row('close').dataset.code === '4321' && row('close').dataset.wasClean === 'true'");
+    page.until("testing.byId('state').textContent === 'closed'");
+    page.until(
+        "testing.lastRow('close').dataset.code === '4321' && testing.lastRow('close').dataset.wasClean === 'true'",
+    );
 }
 
 #[test]
@@ -65,12 +67,11 @@ fn a_message_over_the_limit_is_refused_with_1009() {
     let server = Echo::start(&["--max-message", "1000"]);
     let browser = Browser::start(CHROMIUM);
     let mut page = browser.open(&server.page);
-    page.until("document.readyState === 'complete'");
     page.click("#connect");
-    page.until("state.textContent === 'open'");
-    page.evaluate("message.value = 'x'.repeat(1001)");
+    page.until("testing.byId('state').textContent === 'open'");
+    page.evaluate("testing.byId('message').value = 'x'.repeat(1001)");
     page.click("#send-text");
-    page.until("row('close')?.dataset.code === '1009'");
+    page.until("testing.lastRow('close')?.dataset.code === '1009'");
 }
 
 #[test]
@@ -83,12 +84,11 @@ fn a_page_of_another_origin_is_kept_out() {
     let other = Echo::start(&[]);
     let browser = Browser::start(CHROMIUM);
     let mut page = browser.open(&other.page);
-    page.until("document.readyState === 'complete'");
     let target = server.page.replace("http", "ws") + "ws";
-    page.evaluate(&format!("document.getElementById('url').value = '{target}'"));
+    page.evaluate(&format!("testing.byId('url').value = '{target}'"));
     page.click("#connect");
-    page.until("row('close')?.dataset.code === '1006'");
-    assert_eq!(page.text("String(row('open'))"), "null");
+    page.until("testing.lastRow('close')?.dataset.code === '1006'");
+    assert_eq!(page.text("String(testing.lastRow('open'))"), "null");
 }
 
 impl Page {
@@ -119,14 +119,9 @@ impl Echo {
             .spawn()
             .expect("the echo example is built with the tests");
         let stdout = BufReader::new(process.stdout.take().unwrap());
-        let page = stdout
-            .lines()
-            .find_map(|line| {
-                let line = line.unwrap();
-                let start = line.find("http://")?;
-                Some(line[start..].split_whitespace().next()?.trim_end_matches('/').to_owned() + "/")
-            })
-            .expect("the echo example says where it listens");
+        let address =
+            stdout.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()));
+        let page = format!("http://{}/", address.expect("the echo example says where it listens"));
         Echo { process, page }
     }
 }
