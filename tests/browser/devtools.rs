@@ -95,9 +95,18 @@ impl Page {
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let expression = format!("{HELPERS} {expression}");
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let reply = self.devtools.call(Some(&self.session), "Runtime.evaluate", params);
-        assert!(reply.get("exceptionDetails").is_none(), "{expression}: {reply}");
-        reply["result"]["value"].clone()
+        let deadline = Time::now() + PATIENCE;
+        loop {
+            // While it loads a page, a tab has nothing to evaluate in.
+            match self.devtools.try_call(Some(&self.session), "Runtime.evaluate", params.clone()) {
+                Ok(reply) => {
+                    assert!(reply.get("exceptionDetails").is_none(), "{expression}: {reply}");
+                    return reply["result"]["value"].clone();
+                }
+                Err(error) => assert!(Time::now() < deadline, "{expression}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The value of an expression that is text.
@@ -162,6 +171,10 @@ impl DevTools {
     }
 
     fn call(&mut self, page: Option<&str>, method: &str, params: Value) -> Value {
+        self.try_call(page, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(&mut self, page: Option<&str>, method: &str, params: Value) -> Result<Value, String> {
         self.calls += 1;
         let id = self.calls;
         let mut request = json!({ "id": id, "method": method, "params": params });
@@ -180,8 +193,10 @@ impl DevTools {
             },
             _ => None,
         });
-        assert!(reply.get("error").is_none(), "{method}: {reply}");
-        reply["result"].take()
+        match reply.get("error") {
+            Some(error) => Err(error.to_string()),
+            None => Ok(reply["result"].take()),
+        }
     }
 
     /// Drives the connection until an event is what is waited for.

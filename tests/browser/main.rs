@@ -119,9 +119,10 @@ impl Echo {
             .spawn()
             .expect("the echo example is built with the tests");
         let stdout = BufReader::new(process.stdout.take().unwrap());
-        let address =
-            stdout.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()));
-        let page = format!("http://{}/", address.expect("the echo example says where it listens"));
+        let line = stdout.lines().map_while(Result::ok).find(|line| line.starts_with("listening on "));
+        let line = line.expect("the echo example says where it listens");
+        let port = line.split(|other: char| !other.is_ascii_digit()).rfind(|digits| !digits.is_empty());
+        let page = format!("http://127.0.0.1:{}/", port.expect("a port"));
         Echo { process, page }
     }
 }
