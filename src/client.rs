@@ -153,7 +153,7 @@ impl Client {
         let Some(mut keys) = keys.take() else { return Err(OpenError::Busy) };
         let asked = connect.ask(keys.nonce());
         let mut queue = Queue::default();
-        queue.write(|out| write::request(&asked, out));
+        queue.write(0, |out| write::request(&asked, out));
         self.opened = now;
         self.phase = Phase::Opening(Box::new(Opening { asked, keys, queue, scan: Scan::default(), interim: 0 }));
         Ok(SessionId::HTTP1)
@@ -288,7 +288,7 @@ impl Client {
         if let Phase::Open(websocket) = &mut self.phase {
             return websocket.handle_timeout(now);
         }
-        if self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
+        while self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
             match &mut self.phase {
                 Phase::Opening(_) => {
                     self.phase = Ended::failed(ResponseError::TimedOut, Cause::Timeout(Timer::Open), now);
@@ -383,7 +383,11 @@ impl Phase {
     /// Turns an opening handshake into the session that it opened.
     fn open(&mut self, agreed: &Agreed, config: &Arc<Config>, now: Instant) -> Option<&mut Sender> {
         let Phase::Opening(opening) = core::mem::replace(self, Phase::Idle(None)) else { return None };
-        *self = Phase::Open(WebSocket::with_keys(agreed, Arc::clone(config), opening.keys, now));
+        let Opening { queue, keys, .. } = *opening;
+        let mut websocket = WebSocket::with_keys(agreed, Arc::clone(config), keys, now);
+        // A server may answer before it has read the whole request, which still goes first.
+        queue.slices().for_each(|slice| websocket.push_head(slice, now));
+        *self = Phase::Open(websocket);
         match self {
             Phase::Open(websocket) => Some(websocket.tx(now)),
             _ => None,

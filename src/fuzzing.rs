@@ -3,7 +3,7 @@
 //! One function a target, each taking the bytes that a fuzzer made: the first few choose how the target runs, the rest is
 //! what a peer sent, or a program of calls. `fuzz/` runs them under libFuzzer, `tests/fuzz_corpus.rs` over the corpus and
 //! mutations of it. What they hold the engine against is written here a second time, slowly and from the text of the RFC:
-//! [`reference`] for frames, [`wire`] for what the engine sends, a list of messages for a pair of endpoints.
+//! `reference` for frames, `wire` for what the engine sends, a list of messages for a pair of endpoints.
 //!
 //! Not part of the public API: it changes without notice.
 
@@ -11,22 +11,27 @@
 
 pub mod bench;
 mod endpoint;
-mod heads;
 mod operations;
 mod record;
 mod reference;
+mod requests;
+mod responses;
 mod setup;
 mod split;
 mod streams;
 mod wire;
 
-pub use self::heads::{request_head, response_head};
 pub use self::operations::operations;
+pub use self::requests::request_head;
+pub use self::responses::response_head;
 pub use self::split::split_against_whole;
 pub use self::streams::{client_stream, frame_header, server_stream};
 
+/// Takes what a fuzzer made; panics if something does not hold.
+pub type Target = fn(&[u8]);
+
 /// Every target, by the name that it has in `fuzz/`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("frame_header", frame_header),
     ("server_stream", server_stream),
     ("client_stream", client_stream),

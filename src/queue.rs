@@ -9,6 +9,9 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
+/// Room for the control frames that the engine sends by itself.
+const SPARE: usize = 512;
+
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     own: Vec<u8>,
@@ -52,16 +55,20 @@ impl Queue {
 
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.write(|own| own.extend_from_slice(bytes));
+        self.write(bytes.len(), |own| own.extend_from_slice(bytes));
     }
 
-    /// Appends what `write` appends to the buffer.
+    /// Appends what `write` appends to the buffer: some `length` bytes.
     #[inline]
-    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn write(&mut self, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
         // A queue that is never quite empty would else grow for ever: half of the buffer is moved for half acknowledged.
         if self.start > 4096 && self.start > self.own.len() / 2 {
             self.own.drain(..self.start);
             self.rebase();
+        }
+        // A buffer that was filled to the brim would double for the first Pong behind it, which is the peer's to cause.
+        if self.own.capacity() - self.own.len() < length {
+            self.own.reserve(length + SPARE);
         }
         let before = self.own.len();
         write(&mut self.own);

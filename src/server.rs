@@ -130,9 +130,7 @@ impl Server {
     /// Takes bytes off the front of `input` until it has an event or `input` is empty, as
     /// [`WebSocket::receive`] does.
     pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ServerEvent<'s>> {
-        if matches!(self.phase, Phase::Open(_) | Phase::Answered(_)) {
-            self.head = Vec::new();
-        }
+        self.forget_head();
         if let Phase::Deciding { for_websocket } = self.phase {
             let is_early = for_websocket && !input.is_empty();
             *input = &mut [];
@@ -236,6 +234,7 @@ impl Server {
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
     pub fn transmitted(&mut self, count: usize, now: Instant) {
+        self.forget_head();
         match &mut self.phase {
             Phase::Open(websocket) => websocket.transmitted(count, now),
             Phase::Answered(answered) => {
@@ -265,23 +264,23 @@ impl Server {
 
     /// Acts on the deadlines that have come: see [`WebSocket::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.forget_head();
         if let Phase::Open(websocket) = &mut self.phase {
             return websocket.handle_timeout(now);
         }
-        if self.poll_timeout().is_none_or(|(deadline, _)| deadline > now) {
-            return;
-        }
-        match &mut self.phase {
-            Phase::Head(_) => {
-                self.phase.answer(&Response::refusing(RequestError::TimedOut), false, now);
-                self.phase.tell(News::Refused(RequestError::TimedOut));
+        while self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
+            match &mut self.phase {
+                Phase::Head(_) => {
+                    self.phase.answer(&Response::refusing(RequestError::TimedOut), false, now);
+                    self.phase.tell(News::Refused(RequestError::TimedOut));
+                }
+                Phase::Deciding { .. } => {
+                    self.phase.answer(&Response::unavailable(), false, now);
+                    self.phase.tell(News::Closed(unclean(Cause::Timeout(Timer::Open))));
+                }
+                Phase::Answered(answered) => answered.overdue = true,
+                Phase::Open(_) => {}
             }
-            Phase::Deciding { .. } => {
-                self.phase.answer(&Response::unavailable(), false, now);
-                self.phase.tell(News::Closed(unclean(Cause::Timeout(Timer::Open))));
-            }
-            Phase::Answered(answered) => answered.overdue = true,
-            Phase::Open(_) => {}
         }
     }
 
@@ -317,6 +316,13 @@ impl Server {
         }
     }
 
+    /// A head that is decided on is of no more use.
+    fn forget_head(&mut self) {
+        if self.head.capacity() > 0 && matches!(self.phase, Phase::Open(_) | Phase::Answered(_)) {
+            self.head = Vec::new();
+        }
+    }
+
     fn queue(&mut self) -> Option<&Queue> {
         match &mut self.phase {
             Phase::Open(websocket) => Some(websocket.queue()),
@@ -341,7 +347,9 @@ impl Server {
             kept.extend_from_slice(taken);
             (&kept[..], None)
         };
-        match head::request(bytes).map(|head| head.classify(config)) {
+        let head = head::request(bytes);
+        let to_head = head.as_ref().is_ok_and(|head| head.method() == "HEAD");
+        match head.map(|head| head.classify(config)) {
             Ok(Classified::WebSocket(request)) => {
                 *phase = Phase::Deciding { for_websocket: true };
                 ServerEvent::Offer(Offer { request, decision: Decision { config, phase, keep, now } })
@@ -352,7 +360,7 @@ impl Server {
             }
             //= rfc6455 4.2.1 MUST 1: a bad request gets its error, and nothing after it is read
             Ok(Classified::Refused(error)) | Err(error) => {
-                phase.answer(&Response::refusing(error), false, now);
+                phase.answer(&Response::refusing(error), to_head, now);
                 ServerEvent::Refused(error)
             }
         }
@@ -385,7 +393,7 @@ impl Phase {
     fn answer(&mut self, response: &Response, to_head: bool, now: Instant) {
         let mut answered = Box::new(Answered { since: now, waiting_since: now, ..Answered::default() });
         let mut has_body = false;
-        answered.queue.write(|out| has_body = write::response(response, to_head, out));
+        answered.queue.write(0, |out| has_body = write::response(response, to_head, out));
         if has_body {
             answered.queue.insert(response.content().clone());
         }

@@ -56,13 +56,11 @@ pub(super) struct Head {
 
 impl Record {
     pub(super) fn new(config: &Config) -> Record {
-        Record {
-            happened: Vec::new(),
-            partial: None,
-            body: Vec::new(),
-            echoed: Vec::new(),
-            config: config.clone(),
-        }
+        Record { happened: Vec::new(), partial: None, body: Vec::new(), echoed: Vec::new(), config: config.clone() }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -78,13 +76,11 @@ impl Record {
     }
 
     pub(super) fn pings(&self) -> Vec<&[u8]> {
-        let ping = |happening: &'_ Happening| matches!(happening, Happening::Ping(_));
         self.happened
             .iter()
-            .filter(|happening| ping(happening))
-            .map(|happening| match happening {
-                Happening::Ping(payload) => &payload[..],
-                _ => &[],
+            .filter_map(|happening| match happening {
+                Happening::Ping(payload) => Some(&payload[..]),
+                _ => None,
             })
             .collect()
     }
@@ -128,7 +124,7 @@ impl Record {
                 assert!(chunk.last || !chunk.data.as_bytes().is_empty(), "an empty chunk in mid-message");
                 let mut joined = self.partial.take().unwrap_or_else(|| Whole::of(empty(chunk.data.kind())));
                 assert_eq!(joined.kind, chunk.data.kind(), "a message changed its kind");
-                assert_utf8(chunk.data);
+                assert_utf8(joined.kind, chunk.data.as_bytes());
                 joined.bytes.extend_from_slice(chunk.data.as_bytes());
                 assert!(joined.bytes.len() as u64 <= self.config.limits.message, "a message beyond the limit");
                 if chunk.last {
@@ -156,7 +152,7 @@ impl Record {
 
     fn message(&mut self, message: Whole) {
         assert!(message.bytes.len() as u64 <= self.config.limits.message, "a message beyond the limit");
-        assert_utf8(message.as_message());
+        assert_utf8(message.kind, &message.bytes);
         self.push(Happening::Message(message));
     }
 }
@@ -190,8 +186,8 @@ fn empty(kind: Kind) -> Message<'static> {
 }
 
 /// The type says so; whether a piece was cut between characters is for the standard library to say.
-fn assert_utf8(message: Message<'_>) {
-    if message.kind() == Kind::Text {
-        assert!(core::str::from_utf8(message.as_bytes()).is_ok(), "text that is not UTF-8");
+fn assert_utf8(kind: Kind, bytes: &[u8]) {
+    if kind == Kind::Text {
+        assert!(core::str::from_utf8(bytes).is_ok(), "text that is not UTF-8: {bytes:?}");
     }
 }

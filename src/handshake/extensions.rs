@@ -20,12 +20,13 @@ pub(super) struct Malformed;
 pub(super) fn count(fields: Fields<'_>) -> Result<usize, Malformed> {
     let mut extensions = 0;
     for field in fields.all(NAME) {
+        let before = extensions;
         let mut rest = field.value;
-        loop {
-            extension(&mut rest)?;
-            extensions += 1;
-            if extensions > MAX_EXTENSIONS {
-                return Err(Malformed);
+        // Empty elements mean nothing (RFC 9110 §5.6.1), but some element there must be.
+        while let Some(byte) = skip_blanks(&mut rest) {
+            if byte != b',' {
+                extension(&mut rest)?;
+                extensions += 1;
             }
             match skip_blanks(&mut rest) {
                 Some(b',') => advance(&mut rest),
@@ -33,12 +34,14 @@ pub(super) fn count(fields: Fields<'_>) -> Result<usize, Malformed> {
                 None => break,
             }
         }
+        if extensions == before || extensions > MAX_EXTENSIONS {
+            return Err(Malformed);
+        }
     }
     Ok(extensions)
 }
 
 fn extension(rest: &mut &[u8]) -> Result<(), Malformed> {
-    skip_blanks(rest);
     token(rest)?;
     let mut parameters = 0;
     while skip_blanks(rest) == Some(b';') {
@@ -122,7 +125,9 @@ mod tests {
             ("a; b=\"x\\", Err(Malformed)),
             ("a; b=", Err(Malformed)),
             ("a;", Err(Malformed)),
-            ("a,", Err(Malformed)),
+            ("a,", Ok(1)),
+            (" ,a,, b", Ok(2)),
+            ("a;,b", Err(Malformed)),
             (",", Err(Malformed)),
             ("", Err(Malformed)),
             ("a b", Err(Malformed)),

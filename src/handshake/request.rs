@@ -153,8 +153,10 @@ impl<'a> RequestHead<'a> {
 
     /// The host that is addressed. Every HTTP/1.1 request names one, and only one.
     fn host(&self, facts: &Facts<'a>) -> Result<Option<&'a str>, RequestError> {
-        let named = match (facts.host, self.authority) {
+        // What an absolute target names goes before the field (RFC 9112 §3.2.2).
+        let named = match (facts.host, self.authority.or(authority_of(self.target))) {
             (Once::More, _) => return Err(RequestError::InvalidHost),
+            (Once::None, Some(_)) if self.version == HttpVersion::Http11 => return Err(RequestError::InvalidHost),
             (_, Some(authority)) => Some(authority),
             (Once::One(host), None) => Some(core::str::from_utf8(host).map_err(|_| RequestError::InvalidHost)?),
             (Once::None, None) if self.version == HttpVersion::Http11 => return Err(RequestError::InvalidHost),
@@ -331,13 +333,17 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// The authority in a target of absolute form.
+fn authority_of(target: &str) -> Option<&str> {
+    let (scheme, rest) = target.split_once("://")?;
+    let known = ["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    known.then(|| rest.split(['/', '?']).next().unwrap_or_default())
+}
+
 /// Origin form or absolute form, without a fragment.
 fn is_target(target: &str) -> bool {
-    let has_form = target.starts_with('/')
-        || ["http://", "https://", "ws://", "wss://"]
-            .iter()
-            .any(|scheme| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
-    has_form && target.bytes().all(|byte| matches!(byte, 0x21..=0x7E) && byte != b'#')
+    (target.starts_with('/') || authority_of(target).is_some())
+        && target.bytes().all(|byte| matches!(byte, 0x21..=0x7E) && byte != b'#')
 }
 
 /// A host and perhaps a port, as `Host` has them (RFC 9110 §7.2, RFC 3986 §3.2.2).

@@ -14,7 +14,8 @@ pub(crate) enum Body {
     Length(u64),
     /// Up to the end of the connection.
     UntilEof,
-    Chunked(Chunked),
+    /// The framing of chunks, and whether its last byte was CR, so that only LF may follow.
+    Chunked(Chunked, bool),
     Ended,
 }
 
@@ -33,9 +34,9 @@ pub(crate) enum Chunked {
     Data(u64),
     /// Behind the data of a chunk: CR LF.
     DataEnd,
-    /// In the trailer section: bytes of the line under way, and of all lines.
+    /// In the trailer section: whether its line has no byte yet, and the bytes of all lines.
     Trailer {
-        line: u16,
+        is_empty: bool,
         bytes: u16,
     },
 }
@@ -57,7 +58,7 @@ impl Body {
             // Both at once is how requests are smuggled; in a response it is no better.
             (Some(_), Some(_)) => Err(ResponseError::MalformedBody),
             (Some(coding), None) if coding.value.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() => {
-                Ok(Body::Chunked(Chunked::Size { value: 0, digits: 0 }))
+                Ok(Body::Chunked(Chunked::Size { value: 0, digits: 0 }, false))
             }
             (Some(_), None) => Err(ResponseError::MalformedBody),
             (None, Some(length)) => {
@@ -93,12 +94,15 @@ impl Body {
                     let content = usize::try_from(left).map_or(there, |left| left.min(there));
                     (content, Body::Length(left - content as u64).or_ended())
                 }
-                Body::Chunked(Chunked::Data(left)) => {
+                Body::Chunked(Chunked::Data(left), _) => {
                     let content = usize::try_from(left).map_or(there, |left| left.min(there));
                     let left = left - content as u64;
-                    (content, Body::Chunked(if left > 0 { Chunked::Data(left) } else { Chunked::DataEnd }))
+                    (content, Body::Chunked(if left > 0 { Chunked::Data(left) } else { Chunked::DataEnd }, false))
                 }
-                Body::Chunked(state) => (0, state.step(byte)?),
+                Body::Chunked(state, true) if byte == b'\n' => (0, state.line_end()?),
+                Body::Chunked(state, false) if byte == b'\r' => (0, Body::Chunked(state, true)),
+                Body::Chunked(state, false) => (0, Body::Chunked(state.step(byte)?, false)),
+                Body::Chunked(..) => return Err(ResponseError::MalformedBody),
             };
             *self = next;
             if content > 0 {
@@ -115,36 +119,39 @@ impl Body {
 }
 
 impl Chunked {
-    /// Takes a byte of the framing around the chunks.
-    fn step(self, byte: u8) -> Result<Body, ResponseError> {
-        let next = match (self, byte) {
-            (Chunked::Size { value, digits }, byte) if byte.is_ascii_hexdigit() => {
-                // 15 hexadecimal digits fit into 60 bits.
-                if digits >= 15 {
-                    return Err(ResponseError::MalformedBody);
-                }
+    /// Takes a byte of a line around the chunks.
+    fn step(self, byte: u8) -> Result<Chunked, ResponseError> {
+        Ok(match (self, byte) {
+            (_, b'\n') => return Err(ResponseError::MalformedBody),
+            // 15 hexadecimal digits fit into 60 bits.
+            (Chunked::Size { value, digits: digits @ ..15 }, byte) if byte.is_ascii_hexdigit() => {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 Chunked::Size { value: value << 4 | u64::from(digit), digits: digits + 1 }
             }
-            (Chunked::Size { value, digits: 1.. }, b'\r' | b';' | b' ' | b'\t') => {
-                Chunked::Extension { value, bytes: 0 }
-            }
-            (Chunked::Extension { value: 0, .. }, b'\n') => Chunked::Trailer { line: 0, bytes: 0 },
-            (Chunked::Extension { value, .. }, b'\n') => Chunked::Data(value),
+            (Chunked::Size { value, digits: 1.. }, b';' | b' ' | b'\t') => Chunked::Extension { value, bytes: 0 },
             (Chunked::Extension { value, bytes: bytes @ ..MAX_EXTRA }, _) => {
                 Chunked::Extension { value, bytes: bytes + 1 }
             }
-            (Chunked::DataEnd, b'\r') => Chunked::DataEnd,
-            (Chunked::DataEnd, b'\n') => Chunked::Size { value: 0, digits: 0 },
-            (Chunked::Trailer { line: 0, .. }, b'\n') => return Ok(Body::Ended),
-            (Chunked::Trailer { bytes, .. }, b'\n') => Chunked::Trailer { line: 0, bytes },
-            (trailer @ Chunked::Trailer { line: 0, .. }, b'\r') => trailer,
-            (Chunked::Trailer { line, bytes: bytes @ ..MAX_EXTRA }, _) => {
-                Chunked::Trailer { line: line.saturating_add(1), bytes: bytes + 1 }
+            (Chunked::Trailer { bytes: bytes @ ..MAX_EXTRA, .. }, _) => {
+                Chunked::Trailer { is_empty: false, bytes: bytes + 1 }
             }
             _ => return Err(ResponseError::MalformedBody),
+        })
+    }
+
+    /// Takes the end of such a line.
+    fn line_end(self) -> Result<Body, ResponseError> {
+        let next = match self {
+            Chunked::Size { value: 0, digits: 1.. } | Chunked::Extension { value: 0, .. } => {
+                Chunked::Trailer { is_empty: true, bytes: 0 }
+            }
+            Chunked::Size { value, digits: 1.. } | Chunked::Extension { value, .. } => Chunked::Data(value),
+            Chunked::DataEnd => Chunked::Size { value: 0, digits: 0 },
+            Chunked::Trailer { is_empty: true, .. } => return Ok(Body::Ended),
+            Chunked::Trailer { is_empty: false, bytes } => Chunked::Trailer { is_empty: true, bytes },
+            Chunked::Size { digits: 0, .. } | Chunked::Data(_) => return Err(ResponseError::MalformedBody),
         };
-        Ok(Body::Chunked(next))
+        Ok(Body::Chunked(next, false))
     }
 }
 

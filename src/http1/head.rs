@@ -23,7 +23,7 @@ pub(crate) fn request(head: &[u8]) -> Result<RequestHead<'_>, RequestError> {
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, &mut slots) {
         Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::Version) => return Err(RequestError::UnsupportedHttpVersion),
+        Err(httparse::Error::Version) if names_version(head) => return Err(RequestError::UnsupportedHttpVersion),
         Err(httparse::Error::TooManyHeaders) => return Err(RequestError::TooManyFields),
         Ok(httparse::Status::Partial) | Err(_) => return Err(RequestError::Malformed),
     }
@@ -79,6 +79,13 @@ impl From<ScanError> for ResponseError {
 
 fn http_version(minor: u8) -> HttpVersion {
     if minor == 0 { HttpVersion::Http10 } else { HttpVersion::Http11 }
+}
+
+/// Whether the request line ends in a version of HTTP, whichever it is.
+fn names_version(head: &[u8]) -> bool {
+    let line = memchr::memchr(b'\r', head).and_then(|end| head.get(..end)).unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ').skip(2);
+    matches!((parts.next(), parts.next()), (Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']), None))
 }
 
 /// A server ignores empty lines before a request (RFC 9112 §2.2); the scan has bounded them.

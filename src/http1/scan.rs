@@ -67,12 +67,13 @@ impl Scan {
         self.total += bytes;
         self.line += bytes;
         // The line's own end does not count to its length.
-        if self.lines == 0 && self.line > allowed.first_line + 2 {
-            Err(ScanError::LineTooLong)
-        } else if self.total > allowed.total {
-            Err(ScanError::TooLarge)
-        } else {
-            Ok(())
+        let line = if self.lines == 0 { self.line.saturating_sub(allowed.first_line + 2) } else { 0 };
+        let total = self.total.saturating_sub(allowed.total);
+        // Of two limits, the one that is passed by more was broken first: a piece may pass both.
+        match (line, total) {
+            (0, 0) => Ok(()),
+            (line, total) if line > total => Err(ScanError::LineTooLong),
+            _ => Err(ScanError::TooLarge),
         }
     }
 }

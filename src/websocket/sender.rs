@@ -455,7 +455,7 @@ impl Sender {
         self.queueing();
         let key = self.keys.as_mut().map(Keys::masking_key);
         let header = Header::encode(fin, opcode, payload.len() as u64, key);
-        self.queue.write(|own| {
+        self.queue.write(header.as_bytes().len() + payload.len(), |own| {
             own.extend_from_slice(header.as_bytes());
             match key {
                 Some(key) => mask::append(own, payload, key),
