@@ -225,6 +225,15 @@ impl Client {
         }
     }
 
+    /// Says that the transport is gone: see [`WebSocket::receive_reset`].
+    pub fn receive_reset(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.receive_reset(now),
+            Phase::Opening(_) => self.phase = Ended::over(Body::Ended, 0, Cause::Reset, now),
+            Phase::Idle(_) | Phase::Ended(_) => self.receive_eof(now),
+        }
+    }
+
     /// The send half of a session, told the time; none if it is not open.
     pub fn tx(&mut self, id: SessionId, now: Instant) -> Option<&mut Sender> {
         Some(self.session(id)?.tx(now))
@@ -248,6 +257,15 @@ impl Client {
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         self.queue().map_or(0, |queue| queue.fill(out))
+    }
+
+    /// Whether something is queued for the transport.
+    pub fn has_output(&self) -> bool {
+        match &self.phase {
+            Phase::Open(websocket) => websocket.has_output(),
+            Phase::Opening(opening) => !opening.queue.is_empty(),
+            Phase::Idle(_) | Phase::Ended(_) => false,
+        }
     }
 
     /// As [`transmit`](Client::transmit), for targets without `std`.

@@ -124,6 +124,8 @@ pub enum Cause {
     Fault,
     /// The transport ended without a Close.
     Eof,
+    /// The transport is gone.
+    Reset,
     /// The server refused the opening handshake.
     Refused,
     /// A deadline passed.

@@ -180,6 +180,19 @@ impl Server {
         }
     }
 
+    /// Says that the transport is gone: see [`WebSocket::receive_reset`].
+    pub fn receive_reset(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.receive_reset(now),
+            Phase::Answered(answered) => {
+                answered.queue.clear();
+                answered.eof = true;
+            }
+            Phase::Head(_) => self.give_up(None, now),
+            Phase::Deciding { .. } => self.give_up(Some(Cause::Reset), now),
+        }
+    }
+
     /// Lends a deferred offer again; none once it is answered, or its time was up.
     pub fn offer(&mut self, id: SessionId, now: Instant) -> Option<Offer<'_>> {
         match self.deferred(id, now)? {
@@ -219,6 +232,15 @@ impl Server {
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         self.queue().map_or(0, |queue| queue.fill(out))
+    }
+
+    /// Whether something is queued for the transport.
+    pub fn has_output(&self) -> bool {
+        match &self.phase {
+            Phase::Open(websocket) => websocket.has_output(),
+            Phase::Answered(answered) => !answered.queue.is_empty(),
+            Phase::Head(_) | Phase::Deciding { .. } => false,
+        }
     }
 
     /// As [`transmit`](Server::transmit), for targets without `std`.

@@ -70,7 +70,7 @@ impl Served<'_> {
             Happening::Offer(told) => {
                 let Some(request) = self.assert_allowed(&told, bytes, head) else { return };
                 assert!(is_upgrade(&request), "offered, but no upgrade");
-                assert_eq!(told.second, request.target);
+                assert_eq!((&told.first[..], &told.second[..]), (host_of(&request), request.target));
                 self.assert_offer_answered(&request, behind);
             }
             Happening::Request(told) => {
@@ -82,11 +82,16 @@ impl Served<'_> {
                     Decision::Reject => 204,
                     Decision::Drop | Decision::AcceptLater => return self.assert_unanswered(),
                 };
+                assert_eq!(self.record.happened, [], "behind the request");
                 self.assert_final(status, request.method == "HEAD");
             }
             Happening::Refused(error) => {
                 assert!(possible_refusals(bytes, self.config).contains(&error), "{error:?}: nothing of that kind");
-                self.assert_final(error.status(), false);
+                assert_eq!(self.record.happened, [], "behind the refusal");
+                // A head that is too large is not read.
+                let is_read = Shape::of(&bytes[..bytes.len() - behind.len()]).is_within(&self.config.limits);
+                let request = head.filter(|_| is_read).and_then(wire::request);
+                self.assert_final(error.status(), request.is_some_and(|request| request.method == "HEAD"));
             }
             other => assert_eq!(Some(other), None, "no connection begins like that"),
         }
@@ -106,11 +111,13 @@ impl Served<'_> {
     }
 
     fn assert_offer_answered(&mut self, request: &Parsed<'_>, behind: &[u8]) {
-        let is_early = |record: &Record| record.happened == [Happening::Refused(RequestError::EarlyData)];
         match self.application.decision {
-            Decision::Reject => self.assert_final(403, false),
+            Decision::Reject => {
+                assert_eq!(self.record.happened, [], "behind the rejection");
+                self.assert_final(403, false);
+            }
             Decision::Drop | Decision::AcceptLater if !behind.is_empty() => {
-                assert!(is_early(&self.record), "{:?}", self.record.happened);
+                assert_eq!(self.record.happened, [Happening::Refused(RequestError::EarlyData)]);
                 self.assert_final(400, false);
             }
             Decision::Drop => {
@@ -150,7 +157,9 @@ impl Served<'_> {
         assert_eq!(self.server.transport(), Transport::ShutdownWrite);
         self.server.receive_eof(NOW);
         assert_eq!((self.server.transport(), self.server.is_closed()), (Transport::Close, true));
+        let told = self.record.happened.len();
         endpoint::settle(&mut self.server, &self.application, &mut self.record);
+        assert_eq!(self.record.happened.len(), told, "behind the end");
     }
 
     fn assert_unanswered(&mut self) {
@@ -189,10 +198,11 @@ impl Wrong {
         let mut wrong = Wrong::default();
         let hosts: Vec<_> = request.all("host").collect();
         wrong.add(RequestError::InvalidHost, hosts.len() > 1 || (hosts.is_empty() && request.version == 1));
-        let host = hosts.first().map_or("", |host| core::str::from_utf8(host).unwrap_or_default());
-        wrong.add(RequestError::InvalidHost, !hosts.is_empty() && host.bytes().all(|byte| b" \t/?#@".contains(&byte)));
+        let host = host_of(request);
+        let is_host = !host.is_empty() && !host.bytes().any(|byte| b" \t/?#@".contains(&byte));
+        wrong.add(RequestError::InvalidHost, !is_host && (!hosts.is_empty() || is_absolute(request)));
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-        if host.is_empty() || !host.bytes().all(is_plain) {
+        if !host.bytes().all(is_plain) {
             wrong.perhaps.push(RequestError::InvalidHost);
         }
         let lengths: Vec<_> = request.all("content-length").collect();
@@ -271,6 +281,20 @@ fn possible_refusals(bytes: &[u8], config: &Config) -> Vec<RequestError> {
         None => {}
     }
     possible
+}
+
+/// The host that is addressed: in the target, if it is absolute, else in the field (RFC 9112 §3.2.2).
+fn host_of<'p>(request: &'p Parsed<'_>) -> &'p str {
+    if is_absolute(request) {
+        let authority = request.target.split_once("://").map_or("", |(_, rest)| rest);
+        return authority.split(['/', '?']).next().unwrap_or_default();
+    }
+    request.all("host").next().map_or("", |host| core::str::from_utf8(host).unwrap_or_default())
+}
+
+fn is_absolute(request: &Parsed<'_>) -> bool {
+    let scheme = request.target.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| ["http", "https", "ws", "wss"].contains(&scheme.as_str()))
 }
 
 fn is_upgrade(request: &Parsed<'_>) -> bool {

@@ -240,35 +240,64 @@ impl Content {
 /// Reads chunks up to the end of the trailers.
 fn read_chunks(mut rest: &[u8], content: &mut Vec<u8>) -> End {
     loop {
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let behind_digits = &rest[digits..];
-        if digits > 15 || !matches!((digits, behind_digits), (_, []) | (1.., [b'\r' | b';' | b' ' | b'\t', ..])) {
-            return End::Malformed;
-        }
-        let Some(line) = behind_digits.iter().position(|byte| *byte == b'\n') else { return End::Awaited };
-        let size = core::str::from_utf8(&rest[..digits]).map(|digits| u64::from_str_radix(digits, 16));
+        let (line, after) = match Line::of(rest) {
+            Line::Complete(line, after) => (line, Some(after)),
+            Line::Awaited(line) => (line, None),
+            Line::Malformed => return End::Malformed,
+        };
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let is_size = matches!((digits, &line[digits..]), (1..=15, [] | [b';' | b' ' | b'\t', ..]));
+        let after = match after {
+            Some(after) if is_size => after,
+            None if is_size || line.is_empty() => return End::Awaited,
+            _ => return End::Malformed,
+        };
+        let size = core::str::from_utf8(&line[..digits]).map(|digits| u64::from_str_radix(digits, 16));
         let Ok(Ok(size)) = size else { return End::Malformed };
-        rest = &behind_digits[line + 1..];
         if size == 0 {
-            return read_trailers(rest);
+            return read_trailers(after);
         }
-        let there = rest.len().min(usize::try_from(size).unwrap_or(usize::MAX));
-        content.extend_from_slice(&rest[..there]);
-        rest = &rest[there..];
-        // The data ends with a line of its own, of which nothing but its end may be there.
-        let line_end = rest.iter().position(|byte| *byte != b'\r').unwrap_or(rest.len());
-        rest = match &rest[line_end..] {
-            [] => return End::Awaited,
-            [b'\n', after @ ..] => after,
+        let there = after.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+        content.extend_from_slice(&after[..there]);
+        rest = match Line::of(&after[there..]) {
+            Line::Complete([], after) => after,
+            Line::Awaited([]) => return End::Awaited,
             _ => return End::Malformed,
         };
     }
 }
 
-fn read_trailers(rest: &[u8]) -> End {
-    let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
-    let is_last = |line: &[u8]| matches!(line, [before @ .., b'\n'] if before.iter().all(|byte| *byte == b'\r'));
-    if lines.any(is_last) { End::There } else { End::Awaited }
+fn read_trailers(mut rest: &[u8]) -> End {
+    loop {
+        rest = match Line::of(rest) {
+            Line::Complete([], _) => return End::There,
+            Line::Complete(_, after) => after,
+            Line::Awaited(_) => return End::Awaited,
+            Line::Malformed => return End::Malformed,
+        }
+    }
+}
+
+/// The line that bytes begin with.
+enum Line<'b> {
+    /// Without its CR LF, and what follows.
+    Complete(&'b [u8], &'b [u8]),
+    /// What is there of it.
+    Awaited(&'b [u8]),
+    /// CR or LF stands alone.
+    Malformed,
+}
+
+impl Line<'_> {
+    fn of(bytes: &[u8]) -> Line<'_> {
+        let end = bytes.iter().position(|byte| b"\r\n".contains(byte)).unwrap_or(bytes.len());
+        let (line, rest) = bytes.split_at(end);
+        match rest {
+            [b'\r', b'\n', after @ ..] => Line::Complete(line, after),
+            [] | [b'\r'] => Line::Awaited(line),
+            _ => Line::Malformed,
+        }
+    }
 }
 
 /// How a connection ends that never opened.

@@ -35,7 +35,8 @@ impl<'a> Field<'a> {
 /// ```
 /// use sockless::Fields;
 ///
-/// let fields = Fields::from(&[("Accept", &b"text/html"[..]), ("Cookie", b"a=1"), ("cookie", b"b=2")][..]);
+/// let pairs = [("Accept", &b"text/html"[..]), ("Cookie", b"a=1"), ("cookie", b"b=2")];
+/// let fields = Fields::from(&pairs[..]);
 /// assert_eq!(fields.first("accept").unwrap().text(), Some("text/html"));
 /// assert_eq!(fields.all("Cookie").count(), 2);
 /// ```

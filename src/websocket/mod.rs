@@ -167,12 +167,20 @@ impl WebSocket {
         found.map(|found| self.lend(taken, found))
     }
 
-    /// Says that the transport will bring no more bytes: end of file, or an error that is as good as one.
+    /// Says that the transport will bring no more bytes: end of file. What is queued may still be written.
     //= rfc6455 7.2.1 MUST 2: a lost transport fails the connection
     pub fn receive_eof(&mut self, now: Instant) {
         self.sender.stamp(now);
         self.ending.eof = true;
         self.end(None, Cause::Eof);
+    }
+
+    /// Says that the transport is gone, for reading and for writing: a reset, or any error but a mere lack of readiness. What
+    /// is queued is dropped.
+    pub fn receive_reset(&mut self, now: Instant) {
+        self.sender.stamp(now);
+        self.end(None, Cause::Reset);
+        self.sender.abort();
     }
 
     /// The send half, told the time: its methods then need no `now`.
@@ -186,6 +194,11 @@ impl WebSocket {
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         self.queue().fill(out)
+    }
+
+    /// Whether something is queued for the transport.
+    pub fn has_output(&self) -> bool {
+        !self.sender.is_drained()
     }
 
     /// As [`transmit`](WebSocket::transmit), for targets without `std`.

@@ -1,9 +1,9 @@
 //! How do messages become bytes? (RFC 6455 §5.1 to §5.6, §7.1.2)
 //!
 //! `Open → Closing → Ended`, or `Aborted` from any of them. Data is taken only while open, a Close once. Everything is
-//! appended to one [`Queue`] the moment it is sent, with one exception: a Pong waits in a slot of its own until the
-//! transport asks for bytes, so a newer Ping replaces it and a peer that pings without reading costs one Pong, not a queue
-//! of them. What a frame of a fragmented message needs to know is kept here, so anything may happen between two frames.
+//! appended to one [`Queue`] the moment it is sent, with one exception: when [`MAX_PONGS`] bytes of Pongs are queued, the
+//! next waits in a slot of its own until the transport took them, and a newer Ping replaces it there. So Pongs keep their
+//! place among messages, and a peer that pings without reading costs a few hundred bytes. What a frame of a fragmented message needs to know is kept here, so anything may happen between two frames.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -29,7 +29,8 @@ pub struct Sender {
     /// The payload of the newest Ping, and whether its Pong is still to be queued.
     pong: Vec<u8>,
     pong_waits: bool,
-    /// Positions in the queue behind the last Pong and the last Ping.
+    /// Bytes of Pongs that are queued, and the positions in the queue behind the last Pong and the last Ping.
+    pongs: u16,
     pong_end: u64,
     ping_end: u64,
     /// The time of the call that this one belongs to.
@@ -44,6 +45,9 @@ pub struct Sender {
     state: State,
     message: Option<Begun>,
 }
+
+/// When so many bytes of Pongs are queued, the next one waits: two of the longest.
+const MAX_PONGS: u16 = 2 * MAX_CONTROL as u16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -122,6 +126,7 @@ impl Sender {
             keys,
             pong: Vec::new(),
             pong_waits: false,
+            pongs: 0,
             pong_end: 0,
             ping_end: 0,
             now,
@@ -214,14 +219,17 @@ impl Sender {
     /// kind, and as [`send`](Sender::send).
     //= rfc6455 5.4 MUST 4: one kind a message
     pub fn append(&mut self, part: Message<'_>) -> Result<(), SendError> {
-        let begun = self.begun()?;
-        if begun.kind != part.kind() {
-            return Err(SendError::WrongKind);
-        }
-        if self.is_full() {
-            return Err(SendError::Full);
-        }
-        self.fragment(begun, false, part.as_bytes());
+        self.part(false, part)
+    }
+
+    /// Queues the last part of the message that was begun, and so ends it.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Sender::append).
+    pub fn finish_with(&mut self, last: Message<'_>) -> Result<(), SendError> {
+        self.part(true, last)?;
+        self.message = None;
         Ok(())
     }
 
@@ -344,6 +352,7 @@ impl Sender {
             self.pong.clear();
             self.pong.extend_from_slice(payload);
             self.pong_waits = true;
+            self.flush_pong(false);
         }
     }
 
@@ -421,6 +430,18 @@ impl Sender {
         }
     }
 
+    fn part(&mut self, fin: bool, part: Message<'_>) -> Result<(), SendError> {
+        let begun = self.begun()?;
+        if begun.kind != part.kind() {
+            return Err(SendError::WrongKind);
+        }
+        if self.is_full() {
+            return Err(SendError::Full);
+        }
+        self.fragment(begun, fin, part.as_bytes());
+        Ok(())
+    }
+
     fn begun(&self) -> Result<Begun, SendError> {
         match (self.state, self.message) {
             (State::Open, Some(begun)) => Ok(begun),
@@ -436,13 +457,18 @@ impl Sender {
         self.message = Some(Begun { continued: true, ..begun });
     }
 
-    /// Moves the waiting Pong to the queue. While one is on its way there it waits, unless nothing may follow later.
+    /// Moves the waiting Pong to the queue. While enough of them are on their way it waits, unless nothing may follow later.
     fn flush_pong(&mut self, last: bool) {
-        if self.pong_waits && (last || self.queue.has_passed(self.pong_end)) {
+        if self.queue.has_passed(self.pong_end) {
+            self.pongs = 0;
+        }
+        if self.pong_waits && (last || self.pongs < MAX_PONGS) {
             let payload = core::mem::take(&mut self.pong);
+            let before = self.queue.end();
             self.frame(true, OpCode::Pong, &payload);
             self.pong = payload;
             self.pong_end = self.queue.end();
+            self.pongs = self.pongs.saturating_add(u16::try_from(self.pong_end - before).unwrap_or(MAX_PONGS));
             self.pong_waits = false;
         }
     }

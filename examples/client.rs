@@ -1,0 +1,513 @@
+//! How does a client drive the engine? It reads and writes at the same time, and what it waits for is a closure over events.
+//!
+//! `cargo run --release --example client -- ws://127.0.0.1:5000/ws` is a conversation: each line goes out as a text message.
+//! `--check` tests an echo server, `--autobahn` lets Autobahn's fuzzing server test the engine.
+#![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, ErrorKind, IoSlice};
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+use sockless::{
+    Client, ClientEvent, Clock, Close, CloseCode, Closed, Config, Connect, Event, Incoming, Instant, KeepAlive, Limits,
+    Message, Os, Reason, Sender, SessionId, Transport,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+const HELP: &str = "\
+A WebSocket client.
+
+  client URL                          send each line as a text message, show what comes; the end of input closes
+  client --check URL                  test an echo server: say what is wrong, or nothing and exit with 0
+  client --autobahn URL --agent NAME  run all cases of Autobahn's fuzzing server
+
+  --header 'NAME: VALUE'              send this header field; more than once for several
+  --origin ORIGIN                     send this origin
+  --subprotocol NAME                  offer this subprotocol; more than once for several
+  --help                              show this
+";
+
+/// How long `--check` takes at most.
+const CHECK: Duration = Duration::from_secs(12);
+
+fn main() -> ExitCode {
+    match Options::parse().and_then(Options::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            eprintln!("client: {wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Default)]
+struct Options {
+    url: Option<String>,
+    mode: Mode,
+    agent: Option<String>,
+    headers: Vec<String>,
+    origin: Option<String>,
+    subprotocols: Vec<String>,
+}
+
+#[derive(Default)]
+enum Mode {
+    #[default]
+    Talk,
+    Check,
+    Autobahn,
+    Help,
+}
+
+impl Options {
+    fn parse() -> Result<Options, String> {
+        Options::read(lexopt::Parser::from_env()).map_err(|error| error.to_string())
+    }
+
+    fn read(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
+        let mut options = Options::default();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Value(url) if options.url.is_none() => options.url = Some(url.string()?),
+                Long("check") => (options.mode, options.url) = (Mode::Check, Some(arguments.value()?.string()?)),
+                Long("autobahn") => (options.mode, options.url) = (Mode::Autobahn, Some(arguments.value()?.string()?)),
+                Long("agent") => options.agent = Some(arguments.value()?.string()?),
+                Long("header") => options.headers.push(arguments.value()?.string()?),
+                Long("origin") => options.origin = Some(arguments.value()?.string()?),
+                Long("subprotocol") => options.subprotocols.push(arguments.value()?.string()?),
+                Short('h') | Long("help") => options.mode = Mode::Help,
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn run(self) -> Result<(), String> {
+        if let Mode::Help = self.mode {
+            print!("{HELP}");
+            return Ok(());
+        }
+        let url = self.url.as_deref().ok_or("no URL; --help says more")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let outcome = runtime.block_on(async {
+            match self.mode {
+                Mode::Talk => talk(&self.connect(url)?).await,
+                Mode::Check => check(&self.connect(url)?).await,
+                Mode::Autobahn => self.autobahn(url).await,
+                Mode::Help => Ok(()),
+            }
+        });
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    /// What to ask for.
+    fn connect(&self, url: &str) -> Result<Connect, String> {
+        let mut connect = Connect::to(url).map_err(|error| format!("{url}: {error}"))?;
+        if connect.url().is_secure() {
+            return Err(format!("{url}: wss: needs TLS, which this example does not have; try ws:"));
+        }
+        for header in &self.headers {
+            let (name, value) = header.split_once(':').ok_or_else(|| format!("no header field: {header}"))?;
+            connect = connect.header(name, value.trim()).map_err(|error| format!("{header}: {error}"))?;
+        }
+        if let Some(origin) = &self.origin {
+            connect = connect.origin(origin).map_err(|error| format!("{origin}: {error}"))?;
+        }
+        for name in &self.subprotocols {
+            connect = connect.subprotocol(name).map_err(|error| format!("{name}: {error}"))?;
+        }
+        Ok(connect)
+    }
+
+    /// Runs the cases that a fuzzing server has.
+    async fn autobahn(&self, url: &str) -> Result<(), String> {
+        // The cases bring messages of 16 MiB, and one in 65536 fragments; an unasked Ping would spoil them.
+        let limits =
+            Limits { message: 64 << 20, frame: 64 << 20, fragments: 128 << 10, output: 64 << 20, ..Limits::default() };
+        let config = Arc::new(Config { limits, keep_alive: KeepAlive::Off, ..Config::default() });
+        let (url, agent) = (url.trim_end_matches('/'), encode(self.agent.as_deref().unwrap_or("sockless")));
+        let mut counting = Connection::to(&self.connect(&format!("{url}/getCaseCount"))?, &config).await?;
+        // The fuzzing server may hang up without a Close here and at the end: what counts is said before.
+        let count: u32 = counting
+            .until("the number of cases", |event| match event {
+                ClientEvent::Session(_, Incoming { event: Event::Message(Message::Text(count)), .. }) => {
+                    Some(count.parse().map_err(|_| format!("not a number of cases: {count}")))
+                }
+                event => ended(&event).map(Err),
+            })
+            .await?;
+        for case in 1..=count {
+            println!("case {case} of {count}");
+            let connect = self.connect(&format!("{url}/runCase?case={case}&agent={agent}"))?;
+            Connection::to(&connect, &config).await?.echo().await;
+        }
+        Connection::to(&self.connect(&format!("{url}/updateReports?agent={agent}"))?, &config).await?.echo().await;
+        Ok(())
+    }
+}
+
+/// A conversation: lines of the standard input go out as text messages, what comes is shown.
+async fn talk(connect: &Connect) -> Result<(), String> {
+    let limits = Limits { close_timeout: Duration::from_secs(3), ..Limits::default() };
+    let mut connection = Connection::to(connect, &Arc::new(Config { limits, ..Config::default() })).await?;
+    connection.opened("the opening handshake").await?;
+    eprintln!("connected to {}", connect.url());
+    let mut lines = lines();
+    let mut end = None;
+    loop {
+        connection.events(|event| -> Option<()> {
+            match event {
+                ClientEvent::Session(_, Incoming { event: Event::Message(message), .. }) => show(message),
+                ClientEvent::Session(_, Incoming { event: Event::Failed(error), .. }) => eprintln!("failed: {error}"),
+                ClientEvent::Session(_, Incoming { event: Event::Closing { code, reason }, .. }) => {
+                    eprintln!("Close from the server: {} {}", code.map_or(1005, CloseCode::get), printable(reason));
+                }
+                ClientEvent::Session(_, Incoming { event: Event::Closed(closed), .. }) => end = Some(closed),
+                _ => {}
+            }
+            None
+        });
+        if connection.is_over() {
+            break;
+        }
+        let sends = connection.tx().is_some_and(|tx| tx.is_ready());
+        tokio::select! {
+            () = connection.turn() => {}
+            line = lines.recv(), if sends => if let Some(tx) = connection.tx() {
+                match line {
+                    // There is room: it was just asked.
+                    Some(line) => { let _ = tx.send(Message::Text(line.trim_end_matches(['\r', '\n']))); }
+                    None => tx.close(Close::With(CloseCode::NORMAL, Reason::EMPTY)),
+                }
+            },
+        }
+    }
+    match end {
+        Some(Closed { clean: true, .. }) => Ok(()),
+        Some(closed) => Err(format!("the connection ended: {closed}")),
+        None => Err("the connection is lost".into()),
+    }
+}
+
+/// Lines of the standard input, read by a thread of their own: no runtime can wait for a terminal.
+fn lines() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(1);
+    thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        loop {
+            let mut line = Vec::new();
+            match input.read_until(b'\n', &mut line) {
+                Ok(1..) if sender.blocking_send(String::from_utf8_lossy(&line).into_owned()).is_ok() => {}
+                _ => break,
+            }
+        }
+    });
+    lines
+}
+
+fn show(message: Message<'_>) {
+    match message {
+        Message::Text(text) => println!("{}", printable(text)),
+        Message::Binary(bytes) => {
+            let mut start = String::new();
+            for byte in bytes.iter().take(32) {
+                let _ = write!(start, " {byte:02x}");
+            }
+            println!("binary, {} bytes:{start}{}", bytes.len(), if bytes.len() > 32 { " …" } else { "" });
+        }
+    }
+}
+
+/// A server's text, without what would command the terminal.
+fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && !matches!(character, '\n' | '\t') {
+            clean.extend(character.escape_default());
+        } else {
+            clean.push(character);
+        }
+    }
+    clean
+}
+
+/// Tests an echo server. Whatever it does, or does not, the answer is there in time.
+async fn check(connect: &Connect) -> Result<(), String> {
+    let stage = Cell::new("the TCP connection");
+    match timeout(CHECK, check_all(connect, &stage)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(format!("{}: nothing after {} s", stage.get(), CHECK.as_secs())),
+    }
+}
+
+async fn check_all(connect: &Connect, stage: &Cell<&str>) -> Result<(), String> {
+    let seconds = Duration::from_secs;
+    let limits =
+        Limits { fragments: 1 << 20, open_timeout: seconds(5), close_timeout: seconds(4), ..Limits::default() };
+    let config = Config { limits, keep_alive: KeepAlive::Off, ..Config::default() };
+    let mut connection = Connection::to(connect, &Arc::new(config)).await?;
+    let at = |name| {
+        stage.set(name);
+        name
+    };
+    connection.opened(at("the opening handshake")).await?;
+
+    let small: Vec<u8> = (0..=255).collect();
+    let large: Vec<u8> = small.iter().copied().cycle().take(1 << 20).collect();
+    for (name, message) in [
+        ("the echo of an empty text", Message::Text("")),
+        ("the echo of a text", Message::Text("Grüße, 世界 👋")),
+        ("the echo of 256 bytes", Message::Binary(&small)),
+        ("the echo of 1 MiB", Message::Binary(&large)),
+    ] {
+        connection.sender(at(name))?.send(message).map_err(|error| format!("{name}: {error}"))?;
+        connection
+            .until(name, |event| match event {
+                ClientEvent::Session(_, Incoming { event: Event::Message(echo), .. }) if echo == message => {
+                    Some(Ok(()))
+                }
+                ClientEvent::Session(_, Incoming { event: Event::Message(other), .. }) => Some(Err(summary(other))),
+                event => ended(&event).map(Err),
+            })
+            .await?;
+    }
+
+    let (name, payload) = (at("the Pong"), &b"sockless"[..]);
+    connection.sender(name)?.ping(payload).map_err(|error| format!("{name}: {error}"))?;
+    connection
+        .until(name, |event| match event {
+            // Another would be unsolicited, which is allowed.
+            ClientEvent::Session(_, Incoming { event: Event::Pong(answer), .. }) if answer == payload => Some(Ok(())),
+            ClientEvent::Session(_, Incoming { event: Event::Message(other), .. }) => Some(Err(summary(other))),
+            event => ended(&event).map(Err),
+        })
+        .await?;
+
+    let name = at("the answer to our Close");
+    connection.sender(name)?.close(Close::With(CloseCode::NORMAL, Reason::EMPTY));
+    connection
+        .until(name, |event| match event {
+            ClientEvent::Session(_, Incoming { event: Event::Closing { code: Some(CloseCode::NORMAL), .. }, .. }) => {
+                Some(Ok(()))
+            }
+            ClientEvent::Session(_, Incoming { event: Event::Message(other), .. }) => Some(Err(summary(other))),
+            event => ended(&event).map(Err),
+        })
+        .await?;
+
+    // The server goes first (RFC 6455 §7.1.1); the engine waits for it no longer than its close timeout.
+    let _ = connection.until(at("the end of the TCP connection"), |_| None::<Result<(), _>>).await;
+    if connection.is_eof { Ok(()) } else { Err("the server does not end the TCP connection".into()) }
+}
+
+/// What ended, or will end, the connection, if the event says so.
+fn ended(event: &ClientEvent<'_>) -> Option<String> {
+    match event {
+        ClientEvent::Refused(_, response) => {
+            Some(format!("the server refuses: {} {}", response.status(), printable(response.reason())))
+        }
+        ClientEvent::Failed(_, error) => Some(error.to_string()),
+        ClientEvent::Closed(_, closed) => Some(format!("the connection ended: {closed}")),
+        ClientEvent::Session(_, Incoming { event, .. }) => match event {
+            Event::Failed(error) => Some(error.to_string()),
+            Event::Closing { code, reason } => {
+                Some(format!("the server closes: {} {}", code.map_or(1005, CloseCode::get), printable(reason)))
+            }
+            Event::Closed(closed) => Some(format!("the connection ended: {closed}")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A message that was not the one.
+fn summary(message: Message<'_>) -> String {
+    match message {
+        Message::Text(text) => {
+            format!("instead, a text of {} bytes: {:?}", text.len(), text.chars().take(40).collect::<String>())
+        }
+        Message::Binary(bytes) => {
+            format!("instead, {} bytes that begin with {:02x?}", bytes.len(), &bytes[..bytes.len().min(16)])
+        }
+    }
+}
+
+/// Percent-encodes what does not stand for itself in a query.
+fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// A transport connection and the engine on top of it.
+struct Connection {
+    stream: TcpStream,
+    client: Client,
+    id: SessionId,
+    clock: Clock,
+    buffer: Vec<u8>,
+    /// The part of the buffer that nobody asked for yet.
+    held: Range<usize>,
+    is_eof: bool,
+    is_lost: bool,
+    is_shut: bool,
+}
+
+impl Connection {
+    /// Connects, and queues the request.
+    async fn to(connect: &Connect, config: &Arc<Config>) -> Result<Connection, String> {
+        let (url, clock) = (connect.url(), Clock::new());
+        let stream = match timeout(config.limits.open_timeout, TcpStream::connect((url.host(), url.port()))).await {
+            Ok(stream) => stream.map_err(|error| format!("cannot connect to {}: {error}", url.authority()))?,
+            Err(_) => return Err(format!("cannot connect to {} in time", url.authority())),
+        };
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let mut client = Client::new(Arc::clone(config), Os, clock.now()).map_err(|error| error.to_string())?;
+        let id = client.open(connect, clock.now()).map_err(|error| error.to_string())?;
+        let buffer = vec![0; 64 << 10];
+        Ok(Connection { stream, client, id, clock, buffer, held: 0..0, is_eof: false, is_lost: false, is_shut: false })
+    }
+
+    fn tx(&mut self) -> Option<&mut Sender> {
+        self.client.tx(self.id, self.clock.now())
+    }
+
+    fn sender(&mut self, what: &str) -> Result<&mut Sender, String> {
+        self.tx().ok_or_else(|| format!("{what}: the connection is not open"))
+    }
+
+    fn is_over(&self) -> bool {
+        self.client.is_closed() || self.is_lost
+    }
+
+    /// Waits for the end of the opening handshake.
+    async fn opened(&mut self, what: &str) -> Result<(), String> {
+        self.until(what, |event| match event {
+            ClientEvent::Open(_) => Some(Ok(())),
+            event => ended(&event).map(Err),
+        })
+        .await
+    }
+
+    /// Echoes until the connection is over.
+    async fn echo(&mut self) {
+        let _ = self
+            .until("", |event| -> Option<Result<(), String>> {
+                if let ClientEvent::Session(_, Incoming { event: Event::Message(message), tx }) = event {
+                    // The queue has room, or there would be no event; and after our Close nobody waits for an echo.
+                    let _ = tx.send(message);
+                }
+                None
+            })
+            .await;
+    }
+
+    /// Drives the connection until `react` has its answer. A failure says what was waited for.
+    async fn until<T>(
+        &mut self,
+        what: &str,
+        mut react: impl FnMut(ClientEvent<'_>) -> Option<Result<T, String>>,
+    ) -> Result<T, String> {
+        loop {
+            if let Some(answer) = self.events(&mut react) {
+                return answer.map_err(|wrong| format!("{what}: {wrong}"));
+            }
+            if self.is_over() {
+                return Err(format!("{what}: the connection is over"));
+            }
+            self.turn().await;
+        }
+    }
+
+    /// Lends what has happened, until `react` has its answer.
+    fn events<T>(&mut self, mut react: impl FnMut(ClientEvent<'_>) -> Option<T>) -> Option<T> {
+        let now = self.clock.now();
+        let answer = self.lend(now, &mut react);
+        if answer.is_some() {
+            return answer;
+        }
+        // Last, since what came in before a deadline counts, even if we are late to see it.
+        self.client.handle_timeout(now);
+        self.lend(now, &mut react)
+    }
+
+    fn lend<T>(&mut self, now: Instant, mut react: impl FnMut(ClientEvent<'_>) -> Option<T>) -> Option<T> {
+        loop {
+            // What comes is answered: while the queue is full, it has to wait.
+            let is_full = self.client.tx(self.id, now).is_some_and(|tx| tx.is_full());
+            let mut input = if is_full { &mut [] } else { &mut self.buffer[self.held.clone()] };
+            let offered = input.len();
+            let event = self.client.receive(&mut input, now);
+            self.held.start += offered - input.len();
+            let answer = react(event?);
+            if answer.is_some() {
+                return answer;
+            }
+        }
+    }
+
+    /// Waits for what comes first, a read, a write or the deadline, and does it. It can be cancelled: what was not written is
+    /// shown again.
+    async fn turn(&mut self) {
+        let now = self.clock.now();
+        let reads = self.held.is_empty() && !self.is_eof;
+        if reads {
+            self.client.resume(self.id, now);
+        } else {
+            self.client.pause(self.id, now);
+        }
+        let (mut reader, mut writer) = self.stream.split();
+        if !self.is_shut && self.client.transport() == Transport::ShutdownWrite {
+            self.is_shut = true;
+            // An error says that the connection is gone, and the next read says so too.
+            let _ = writer.shutdown().await;
+        }
+        let wait = self.client.poll_timeout().map(|(deadline, _)| self.clock.until(deadline));
+        let mut slices = [IoSlice::new(&[]); 16];
+        let count = self.client.transmit(&mut slices);
+        tokio::select! {
+            result = writer.write_vectored(&slices[..count]), if count > 0 => match result {
+                Ok(written) => self.client.transmitted(written, self.clock.now()),
+                Err(error) => self.failed(&error),
+            },
+            result = reader.read(&mut self.buffer), if reads => match result {
+                Ok(0) => self.end(),
+                Ok(read) => self.held = 0..read,
+                Err(error) => self.failed(&error),
+            },
+            () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            // Nothing is awaited any more.
+            else => self.is_lost = true,
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        if error.kind() != ErrorKind::Interrupted {
+            self.is_lost = true;
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        self.is_eof = true;
+        self.client.receive_eof(self.clock.now());
+    }
+}

@@ -1,0 +1,125 @@
+//! What do the three runtimes serve? An echo of every message, whoever drives it.
+//!
+//! Nothing here touches a socket: `blocking.rs`, `mio.rs` and `tokio.rs` bring bytes and the time, and take bytes away.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{AddrParseError, SocketAddr};
+use std::{mem, sync::Arc};
+
+use sockless::{
+    Accept, Close, CloseCode, Config, Event, Incoming, Instant, Limits, Reason, Response, SendError, Server,
+    ServerEvent, SessionId, Transport,
+};
+
+/// The size of a read.
+pub(crate) const READ: usize = 64 << 10;
+
+/// The drivers read only while nothing waits to be written, which is all of their back-pressure. So the output queue must
+/// take what one read can echo, a message that it ends and `READ` bytes more, and no echo meets `SendError::Full`.
+pub(crate) fn config() -> Arc<Config> {
+    let message = 1 << 20;
+    let limits = Limits { message, output: message as usize + READ, ..Limits::default() };
+    Arc::new(Config { limits, ..Config::default() })
+}
+
+/// Where to listen: the first argument. Port 0 stands for any that is free.
+pub(crate) fn address() -> Result<SocketAddr, AddrParseError> {
+    std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:5001").parse()
+}
+
+/// A connection whose messages are echoed.
+pub(crate) struct Connection {
+    pub(crate) server: Server,
+    session: Option<SessionId>,
+    is_lost: bool,
+    is_shut: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(config: &Arc<Config>, now: Instant) -> Connection {
+        Connection { server: Server::new(Arc::clone(config), now), session: None, is_lost: false, is_shut: false }
+    }
+
+    /// Whether something waits to be written. While it does, the drivers read nothing, and the session is told so: the
+    /// peer's silence is then not its own.
+    pub(crate) fn has_output(&mut self, now: Instant) -> bool {
+        let has_output = self.server.transmit(&mut [IoSlice::new(&[])]) > 0;
+        match self.session {
+            Some(id) if has_output => self.server.pause(id, now),
+            Some(id) => self.server.resume(id, now),
+            None => {}
+        }
+        has_output
+    }
+
+    /// What came of a write: the transport took perhaps not all that `transmit` showed, and the rest will be shown again.
+    pub(crate) fn written(&mut self, result: io::Result<usize>, now: Instant) {
+        match result {
+            Ok(count) => self.server.transmitted(count, now),
+            Err(error) => self.failed(&error, now),
+        }
+        self.receive(&mut [], now);
+    }
+
+    /// What came of a read into `buffer`, which is free again afterwards.
+    pub(crate) fn read(&mut self, result: io::Result<usize>, buffer: &mut [u8], now: Instant) {
+        let mut input = &mut [][..];
+        match result {
+            Ok(0) => self.server.receive_eof(now),
+            Ok(count) => input = buffer.get_mut(..count).unwrap_or_default(),
+            Err(error) => self.failed(&error, now),
+        }
+        self.receive(input, now);
+    }
+
+    /// Lets the engine have what was read, if anything, and then the time. In this order: what came before a deadline passed
+    /// counts, even if the driver was late to see it.
+    pub(crate) fn receive(&mut self, mut input: &mut [u8], now: Instant) {
+        while let Some(event) = self.server.receive(&mut input, now) {
+            react(event, &mut self.session);
+        }
+        self.server.handle_timeout(now);
+        while let Some(event) = self.server.receive(&mut &mut [][..], now) {
+            react(event, &mut self.session);
+        }
+    }
+
+    /// Whether the writing side is to be shut down now: true once at most.
+    pub(crate) fn shuts_down(&mut self) -> bool {
+        self.server.transport() == Transport::ShutdownWrite && !mem::replace(&mut self.is_shut, true)
+    }
+
+    pub(crate) fn is_reset(&self) -> bool {
+        self.server.transport() == Transport::Reset
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.server.is_closed() || self.is_lost
+    }
+
+    fn failed(&mut self, error: &io::Error, now: Instant) {
+        // The first three say that there was nothing to do yet, or that a deadline has come.
+        if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) {
+            self.server.receive_eof(now);
+            self.is_lost = true;
+        }
+    }
+}
+
+/// All that the application does. Pings, Closes and faults are answered by the engine.
+fn react(event: ServerEvent<'_>, session: &mut Option<SessionId>) {
+    match event {
+        ServerEvent::Offer(offer) => *session = Some(offer.accept(Accept::new())),
+        ServerEvent::Request(request) => {
+            if let Ok(refusal) = Response::new(426) {
+                request.respond(&refusal.body("This is a WebSocket.\n"));
+            }
+        }
+        ServerEvent::Session(_, Incoming { event: Event::Message(message), tx }) => match tx.send(message) {
+            // Closed: our Close went out before this message came, so nobody waits for its echo.
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(_) => tx.close(Close::With(CloseCode::INTERNAL_ERROR, Reason::EMPTY)),
+        },
+        _ => {}
+    }
+}

@@ -1,0 +1,1243 @@
+//! Do the examples do what they say? Each is run as a program, and talked to over the loopback.
+//!
+//! What talks to them is a small blocking client on the engine, or raw bytes where the wire itself is looked at; what the
+//! client is tested with are servers that do one thing wrong. `cargo test` builds the programs; `cargo test --test examples`
+//! alone does not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail in any line of it"
+)]
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockless::{
+    Accept, Client, ClientEvent, Clock, Close, CloseCode, Config, Connect, Event, Incoming, KeepAlive, Limits, Message,
+    Os, Reason, Sender, Server, ServerEvent, SessionId, Transport,
+};
+
+/// How long one step of a conversation may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+// --- the three runtimes -----------------------------------------------------------------
+
+#[test]
+fn blocking_sockets_echo() {
+    a_runtime_echoes("blocking");
+}
+
+#[test]
+fn mio_echoes() {
+    a_runtime_echoes("mio");
+}
+
+#[test]
+fn tokio_echoes() {
+    a_runtime_echoes("tokio");
+}
+
+fn a_runtime_echoes(name: &str) {
+    let server = Program::listening(name, &["127.0.0.1:0"]);
+    let stuck = never_reads(&server.address, "/", 1 << 20);
+
+    converse(&server.address, "/");
+    a_slow_writer_is_understood(&server.address, "/");
+    faults_are_answered(&server.address, "/");
+    half_closed_connections_end(&server.address, "/");
+    let response = http(&server.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
+    assert!(response.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n"), "{response}");
+
+    // One peer that never reads has held up nobody, and costs no more than the buffers of two sockets and one of ours.
+    assert!(stuck.sent < 32 << 20, "{name} took {} bytes from a peer that reads nothing", stuck.sent);
+    let mut late = Talk::to(&server.address, "/");
+    late.send(Message::Text("still there"));
+    assert_eq!(late.next(), Heard::Text("still there".into()));
+}
+
+// --- echo -------------------------------------------------------------------------------
+
+#[test]
+fn echo_echoes() {
+    let server = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    converse(&server.address, "/ws");
+    converse(&server.address, "/ws?with=query");
+    a_slow_writer_is_understood(&server.address, "/ws");
+    faults_are_answered(&server.address, "/ws");
+    half_closed_connections_end(&server.address, "/ws");
+}
+
+#[test]
+fn echo_serves_its_page() {
+    let server = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    let get = |request: &str| http(&server.address, &format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n"));
+
+    let page = get("GET /");
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"), "{page}");
+    assert!(page.ends_with(include_str!("../examples/echo/page.html")));
+    let head = get("HEAD /");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+
+    let upgrade = get("GET /ws");
+    assert!(upgrade.starts_with("HTTP/1.1 426 ") && upgrade.contains("\r\nUpgrade: websocket\r\n"), "{upgrade}");
+    assert!(get("GET /favicon.ico").starts_with("HTTP/1.1 404 "));
+    assert!(get("GET /ws/").starts_with("HTTP/1.1 404 "));
+    assert!(get("POST /other").starts_with("HTTP/1.1 404 "));
+    assert!(get("POST /").starts_with("HTTP/1.1 405 "));
+    assert!(get("nonsense").starts_with("HTTP/1.1 400 "));
+    assert_eq!(Talk::to_refusal(Connect::to(&format!("ws://{}/", server.address)).unwrap()), 404);
+    assert_eq!(Talk::to_refusal(Connect::to(&format!("ws://{}/wss", server.address)).unwrap()), 404);
+}
+
+#[test]
+fn echo_checks_the_origin() {
+    let url = |server: &Program| format!("ws://{}/ws", server.address);
+    let from = |server: &Program, origin: &str| Connect::to(&url(server)).unwrap().origin(origin).unwrap();
+
+    let server = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    assert_eq!(Talk::to_refusal(from(&server, "https://evil.example")), 403);
+    Talk::with(from(&server, &format!("http://{}", server.address)));
+
+    let listed = ["--listen", "127.0.0.1:0", "--origin", "https://one.example", "--origin", "http://two.example:8080"];
+    let server = Program::listening("echo", &listed);
+    Talk::with(from(&server, "https://one.example"));
+    Talk::with(from(&server, "http://two.example:8080"));
+    assert_eq!(Talk::to_refusal(from(&server, "https://three.example")), 403);
+    assert_eq!(Talk::to_refusal(from(&server, &format!("http://{}", server.address))), 403);
+
+    let server = Program::listening("echo", &["--listen", "127.0.0.1:0", "--origin", "any"]);
+    Talk::with(from(&server, "https://evil.example"));
+    Talk::with(from(&server, "null"));
+}
+
+#[test]
+fn echo_limits_messages_and_speaks_subprotocols() {
+    let flags =
+        ["--listen", "127.0.0.1:0", "--max-message", "2000000", "--subprotocol", "news", "--subprotocol", "chat"];
+    let server = Program::listening("echo", &flags);
+    let connect = || Connect::to(&format!("ws://{}/ws", server.address)).unwrap();
+
+    let mut talk = Talk::with(connect().subprotocol("other").unwrap().subprotocol("chat").unwrap());
+    assert_eq!(talk.subprotocol.as_deref(), Some("chat"));
+    let largest = vec![7; 2_000_000];
+    talk.send(Message::Binary(&largest));
+    assert_eq!(talk.next(), Heard::Binary(largest));
+    talk.send(Message::Binary(&[7; 2_000_001]));
+    assert_eq!(talk.next(), Heard::Closing(Some(1009), String::new()));
+
+    assert_eq!(Talk::with(connect().subprotocol("Chat").unwrap()).subprotocol, None);
+    assert_eq!(Talk::with(connect()).subprotocol, None);
+}
+
+/// The three ways to keep a quiet connection alive, seen on the wire.
+#[test]
+fn echo_keeps_connections_alive() {
+    let pongs = Program::listening("echo", &["--listen", "127.0.0.1:0", "--keep-alive", "0.1"]);
+    let mut raw = Raw::to(&pongs.address, "/ws");
+    assert_eq!(raw.frame(), (true, 0xA, vec![]));
+    assert_eq!(raw.frame(), (true, 0xA, vec![]));
+
+    let flags = ["--listen", "127.0.0.1:0", "--keep-alive", "0.1", "--keep-alive-timeout", "0.4"];
+    let pings = Program::listening("echo", &flags);
+    let mut raw = Raw::to(&pings.address, "/ws");
+    for _ in 0..3 {
+        assert_eq!(raw.frame(), (true, 0x9, vec![]));
+        raw.send(0x8A, b"");
+    }
+    // A peer that answers no more is dead.
+    assert_eq!(raw.frame(), (true, 0x9, vec![]));
+    assert_eq!(raw.rest(), Err(ErrorKind::ConnectionReset));
+
+    let off = Program::listening("echo", &["--listen", "127.0.0.1:0", "--keep-alive", "0"]);
+    let mut raw = Raw::to(&off.address, "/ws");
+    assert!(raw.is_quiet_for(Duration::from_millis(500)));
+    raw.send(0x81, b"hi");
+    assert_eq!(raw.frame(), (true, 0x1, b"hi".to_vec()));
+}
+
+#[test]
+fn programs_explain_themselves() {
+    for (name, flag) in [("echo", "--subprotocol"), ("testbed", "--max-fragments"), ("client", "--autobahn")] {
+        let output = run(name, &["--help"], "");
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains(flag));
+        let output = run(name, &["--no-such-flag"], "");
+        assert!(!output.status.success());
+        assert!(String::from_utf8(output.stderr).unwrap().contains("--no-such-flag"));
+    }
+    for (name, arguments) in [
+        ("echo", &["--listen", "nowhere"][..]),
+        ("echo", &["--keep-alive", "-1"]),
+        ("echo", &["--max-message", "much"]),
+        ("testbed", &[]),
+        ("testbed", &["--h1", "65536"]),
+        ("client", &[]),
+        ("client", &["http://127.0.0.1/"]),
+    ] {
+        let output = run(name, arguments, "");
+        assert!(!output.status.success(), "{name} {arguments:?}");
+        assert!(output.stderr.starts_with(format!("{name}: ").as_bytes()), "{name} {arguments:?}: {output:?}");
+    }
+}
+
+// --- testbed ----------------------------------------------------------------------------
+
+#[test]
+fn testbed_echoes() {
+    let server = testbed(&[]);
+    converse(&server.address, "/");
+    converse(&server.address, "/any/other?path");
+    a_slow_writer_is_understood(&server.address, "/");
+    faults_are_answered(&server.address, "/");
+    half_closed_connections_end(&server.address, "/");
+
+    let page = http(&server.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("text/html"), "{page}");
+    assert!(page.trim_end().ends_with("</html>"), "{page}");
+    assert!(http(&server.address, "GET /info HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 404 "));
+
+    let connect = || Connect::to(&format!("ws://{}/", server.address)).unwrap();
+    let offered = connect().subprotocol("other").unwrap().subprotocol("superchat").unwrap();
+    let talk = Talk::with(offered.subprotocol("chat").unwrap());
+    assert_eq!(talk.subprotocol.as_deref(), Some("superchat"));
+    assert_eq!(Talk::with(connect().subprotocol("other").unwrap()).subprotocol, None);
+    Talk::with(connect().origin("https://anyone.example").unwrap());
+}
+
+#[test]
+fn testbed_limits() {
+    let server = testbed(&["--max-message", "1000", "--max-fragments", "3", "--origin", "https://one.example"]);
+    let connect = || Connect::to(&format!("ws://{}/", server.address)).unwrap();
+    Talk::with(connect().origin("https://one.example").unwrap());
+    assert_eq!(Talk::to_refusal(connect().origin("https://two.example").unwrap()), 403);
+
+    let mut talk = Talk::with(connect());
+    talk.send(Message::Binary(&[1; 1000]));
+    assert_eq!(talk.next(), Heard::Binary(vec![1; 1000]));
+    talk.send(Message::Binary(&[1; 1001]));
+    assert_eq!(talk.next(), Heard::Closing(Some(1009), String::new()));
+
+    let mut raw = Raw::to(&server.address, "/");
+    for first in [0x02, 0x00, 0x80] {
+        raw.send(first, b"x");
+    }
+    assert_eq!(raw.frame(), (true, 0x2, b"xxx".to_vec()));
+    for first in [0x02, 0x00, 0x00, 0x80] {
+        raw.send(first, b"x");
+    }
+    assert_eq!(raw.frame(), (true, 0x8, 1008u16.to_be_bytes().to_vec()));
+}
+
+#[test]
+fn testbed_closes() {
+    let server = testbed(&[]);
+    for (path, code, reason) in [
+        ("/close/1000/done", Some(1000), "done"),
+        ("/close/4321/a%20%22reason%22%2Fwith%20%E2%9C%93", Some(4321), "a \"reason\"/with ✓"),
+        ("/close/3000", Some(3000), ""),
+        ("/close", None, ""),
+    ] {
+        let mut talk = Talk::to(&server.address, path);
+        assert_eq!(talk.next(), Heard::Closing(code, reason.into()), "{path}");
+        assert_eq!(talk.next(), Heard::Closed(code.unwrap_or(1005)), "{path}");
+        assert!(talk.ends(), "{path}");
+    }
+    for path in ["/close/1005/", "/close/999/x", "/close/x/y", "/close/1000/%ff", "/close/1000/%2", "/close//why"] {
+        assert_eq!(refused(&server.address, path), 400, "{path}");
+    }
+    assert_eq!(refused(&server.address, &format!("/close/1000/{}", "r".repeat(124))), 400);
+}
+
+#[test]
+fn testbed_fragments() {
+    let server = testbed(&[]);
+    let sent_back = |path: &str, first: u8, message: &[u8]| {
+        let mut raw = Raw::to(&server.address, path);
+        raw.send(first, message);
+        let mut fragments = Vec::new();
+        loop {
+            let (fin, opcode, payload) = raw.frame();
+            assert_eq!(opcode, if fragments.is_empty() { first & 0xF } else { 0 });
+            fragments.push(payload);
+            if fin {
+                // The message is over, and the path still echoes.
+                raw.send(0x82, b"!");
+                assert_eq!(raw.frame(), (true, 2, b"!".to_vec()));
+                return fragments;
+            }
+        }
+    };
+    assert_eq!(sent_back("/frag/3", 0x82, b"abcdefgh"), [&b"abc"[..], b"def", b"gh", b""]);
+    assert_eq!(sent_back("/frag/3", 0x82, b"abc"), [b"abc"]);
+    assert_eq!(sent_back("/frag/3", 0x81, b""), [b""]);
+    assert_eq!(sent_back("/frag/3", 0x81, "aéb€".as_bytes()), ["aé".as_bytes(), b"b", "€".as_bytes(), b""]);
+    // At least a character in each.
+    assert_eq!(sent_back("/frag/1", 0x81, "a👋".as_bytes()), [b"a", "👋".as_bytes(), b""]);
+
+    // More fragments than the output queue takes at once.
+    let large = vec![5; 3 << 20];
+    let mut talk = Talk::limited(&server.address, "/frag/4", 4 << 20);
+    talk.send(Message::Binary(&large));
+    assert_eq!(talk.next(), Heard::Binary(large));
+    talk.close();
+
+    for path in ["/frag/0", "/frag/-1", "/frag/x", "/frag"] {
+        assert_eq!(refused(&server.address, path), 400, "{path}");
+    }
+}
+
+#[test]
+fn testbed_pings() {
+    let server = testbed(&[]);
+    let mut talk = Talk::to(&server.address, "/ping/you%20there");
+    assert_eq!(talk.next(), Heard::Ping(b"hi-you there".to_vec()));
+    assert_eq!(talk.next(), Heard::Text("pong:hi-you there".into()));
+    talk.close();
+
+    // Only the Pong that answers counts.
+    let mut raw = Raw::to(&server.address, "/ping/x");
+    assert_eq!(raw.frame(), (true, 0x9, b"hi-x".to_vec()));
+    raw.send(0x8A, b"hi-y");
+    raw.send(0x82, b"echo");
+    assert_eq!(raw.frame(), (true, 0x2, b"echo".to_vec()));
+    raw.send(0x8A, b"hi-x");
+    assert_eq!(raw.frame(), (true, 0x1, b"pong:hi-x".to_vec()));
+
+    assert_eq!(refused(&server.address, &format!("/ping/{}", "x".repeat(123))), 400);
+    assert_eq!(refused(&server.address, "/ping/%f"), 400);
+}
+
+#[test]
+fn testbed_pushes() {
+    let server = testbed(&[]);
+    let mut talk = Talk::to(&server.address, "/push/300/100000");
+    for _ in 0..300 {
+        assert_eq!(talk.next(), Heard::Binary(vec![0; 100_000]));
+    }
+    assert_eq!(talk.next(), Heard::Text("end 300".into()));
+    talk.close();
+
+    let mut talk = Talk::to(&server.address, "/push/0/0");
+    assert_eq!(talk.next(), Heard::Text("end 0".into()));
+    talk.send(Message::Text("and then"));
+    assert_eq!(talk.next(), Heard::Text("and then".into()));
+
+    // A Close is heard in the middle.
+    let mut talk = Talk::to(&server.address, "/push/18446744073709551615/1000");
+    assert_eq!(talk.next(), Heard::Binary(vec![0; 1000]));
+    talk.tx().close(Close::With(CloseCode::GOING_AWAY, Reason::EMPTY));
+    let began = Instant::now();
+    while talk.next() != Heard::Closing(Some(1001), String::new()) {
+        assert!(began.elapsed() < PATIENCE);
+    }
+
+    for path in ["/push/1", "/push/x/1", "/push/1/-1", "/push/1/67108865", "/push/1/1/1"] {
+        assert_eq!(refused(&server.address, path), 400, "{path}");
+    }
+}
+
+#[test]
+fn testbed_rejects() {
+    let server = testbed(&[]);
+    for status in [200, 302, 400, 401, 403, 404, 418, 500, 503] {
+        assert_eq!(refused(&server.address, &format!("/reject/{status}")), status);
+    }
+    for path in ["/reject/101", "/reject/99", "/reject/600", "/reject/x", "/reject"] {
+        assert_eq!(refused(&server.address, path), 400, "{path}");
+    }
+    let response = http(&server.address, &upgrade("/reject/401"));
+    assert!(response.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{response}");
+    assert!(response.contains("\r\nWWW-Authenticate: Basic "), "{response}");
+}
+
+#[test]
+fn testbed_aborts() {
+    let server = testbed(&[]);
+    let mut raw = Raw::to(&server.address, "/abort");
+    assert_eq!(raw.rest(), Err(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn testbed_says_what_it_was_asked() {
+    let server = testbed(&[]);
+    let url = format!("ws://{}/info?a=%20b&c=\"", server.address).replace('"', "%22");
+    let connect = Connect::to(&url).unwrap().header("X-Quote", "say \"hi\\\"").unwrap().header("x-twice", "1").unwrap();
+    let mut talk = Talk::with(connect.header("X-Twice", "2").unwrap().origin("https://o.example").unwrap());
+    let Heard::Text(text) = talk.next() else { panic!() };
+    assert!(text.starts_with(r#"{"version":"1.1","path":"/info?a=%20b&c=%22","headers":{"#), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let headers = json["headers"].as_object().unwrap();
+    assert_eq!(headers["host"], server.address);
+    assert_eq!(headers["x-quote"], "say \"hi\\\"");
+    assert_eq!(headers["x-twice"], "1, 2");
+    assert_eq!(headers["origin"], "https://o.example");
+    assert_eq!(headers["upgrade"], "websocket");
+    assert_eq!(headers["sec-websocket-version"], "13");
+    assert_eq!(json.as_object().unwrap().len(), 3);
+
+    talk.send(Message::Text("and then"));
+    assert_eq!(talk.next(), Heard::Text("and then".into()));
+    talk.close();
+}
+
+#[test]
+fn testbed_serves_a_hundred_at_once() {
+    let server = testbed(&[]);
+    let mut talks: Vec<Talk> = (0..100).map(|_| Talk::to(&server.address, "/")).collect();
+    for round in 0..3 {
+        for (index, talk) in talks.iter_mut().enumerate() {
+            talk.send(Message::Text(&format!("{round} {index}")));
+        }
+        for (index, talk) in talks.iter_mut().enumerate() {
+            assert_eq!(talk.next(), Heard::Text(format!("{round} {index}")));
+        }
+    }
+    talks.into_iter().for_each(Talk::close);
+}
+
+#[test]
+fn testbed_bounds_what_peers_that_never_read_cost() {
+    let server = testbed(&[]);
+    let before = server.memory();
+    let mut stuck: Vec<Stuck> = (0..10).map(|_| never_reads(&server.address, "/", 100_000)).collect();
+    stuck.extend((0..10).map(|_| never_reads(&server.address, "/frag/1", 100_000)));
+    stuck.extend((0..10).map(|_| never_reads(&server.address, "/push/18446744073709551615/100000", 0)));
+    for peer in &stuck {
+        assert!(peer.sent < 32 << 20, "it took {} bytes from a peer that reads nothing", peer.sent);
+    }
+    // 1 MiB of output each, what one message of theirs makes more, and what the allocator holds besides.
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 30 * (4 << 20), "30 peers that never read cost {grown} bytes");
+
+    let mut talk = Talk::to(&server.address, "/");
+    talk.send(Message::Text("still there"));
+    assert_eq!(talk.next(), Heard::Text("still there".into()));
+}
+
+#[test]
+fn testbed_ends_slow_handshakes() {
+    let server = testbed(&[]);
+    let mut silent = TcpStream::connect(&server.address).unwrap();
+    let mut slow = TcpStream::connect(&server.address).unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").unwrap();
+    let endless = http(&server.address, &"x".repeat(20_000));
+    assert!(endless.starts_with("HTTP/1.1 414 "), "{endless}");
+
+    let began = Instant::now();
+    for stream in [&mut silent, &mut slow] {
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    }
+    let mut answers = [String::new(), String::new()];
+    while answers.iter().any(|answer| !answer.starts_with("HTTP/1.1 408 ")) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{answers:?}");
+        let _ = slow.write_all(b"x");
+        for (stream, answer) in [&mut silent, &mut slow].into_iter().zip(&mut answers) {
+            let mut buffer = [0; 1024];
+            if let Ok(count) = stream.read(&mut buffer) {
+                answer.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+            }
+        }
+    }
+}
+
+// --- client -----------------------------------------------------------------------------
+
+#[test]
+fn check_passes_what_is_right() {
+    let echo = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    let bed = testbed(&[]);
+    for url in [
+        format!("ws://{}/ws", echo.address),
+        format!("ws://{}/", bed.address),
+        format!("ws://{}/frag/1000", bed.address),
+        format!("ws://{}/", bed.address.replace("127.0.0.1", "localhost")),
+    ] {
+        let output = run("client", &["--check", &url], "");
+        assert!(output.status.success(), "{url}: {output:?}");
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{url}: {output:?}");
+    }
+    for name in ["blocking", "mio", "tokio"] {
+        let server = Program::listening(name, &["127.0.0.1:0"]);
+        let output = run("client", &["--check", &format!("ws://{}/", server.address)], "");
+        assert!(output.status.success(), "{name}: {output:?}");
+    }
+}
+
+/// Whatever a server does wrong, it is told, and in time.
+#[test]
+fn check_says_what_is_wrong() {
+    let bed = testbed(&[]);
+    let of_testbed = |path: &str| format!("ws://{}{path}", bed.address);
+    let wrong = |answers: fn(TcpStream)| format!("ws://{}/", listening(answers));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let cases = [
+        (of_testbed("/reject/401"), "401"),
+        (of_testbed("/close/1011/out%20of%20order"), "1011 out of order"),
+        (of_testbed("/abort"), "the connection ended: 1006"),
+        (of_testbed("/info"), "instead, a text of"),
+        (of_testbed("/push/1/70"), "instead, 70 bytes that begin with"),
+        (format!("ws://{nobody}/"), "cannot connect"),
+        (String::from("wss://127.0.0.1/"), "TLS"),
+        (String::from("http://127.0.0.1/"), "not a valid ws"),
+        // Nothing comes, not even the end.
+        (wrong(|stream| hold(&stream)), "the opening handshake: the response did not come in time"),
+        // It ends at once.
+        (wrong(drop), "the opening handshake: the connection ended"),
+        (
+            wrong(|mut stream| {
+                let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n");
+                hold(&stream);
+            }),
+            "the response is malformed",
+        ),
+        // A response that never gets to its end.
+        (
+            wrong(|mut stream| {
+                let head = b"HTTP/1.1 101 Switching Protocols\r\nX: ".iter().chain([b'x'; 999].iter());
+                for byte in head {
+                    thread::sleep(Duration::from_millis(50));
+                    if stream.write_all(&[*byte]).is_err() {
+                        return;
+                    }
+                }
+            }),
+            "the opening handshake: the response did not come in time",
+        ),
+        // Bytes without end, and no meaning.
+        (wrong(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {}), "the opening handshake"),
+        // It is a WebSocket, but echoes nothing.
+        (wrong(|stream| serve(stream, |_, _| ())), "the echo of an empty text: nothing after 12 s"),
+        // A message that never ends, a byte at a time.
+        (
+            wrong(|stream| {
+                let mut dripping = stream.try_clone().unwrap();
+                serve_until_open(&mut dripping);
+                let _ = dripping.write_all(&[0x81, 126, 0x7F, 0xFF]);
+                while dripping.write_all(b"x").is_ok() {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }),
+            "the echo of an empty text: nothing after 12 s",
+        ),
+        // Pings without end.
+        (
+            wrong(|mut stream| {
+                serve_until_open(&mut stream);
+                stream.set_nonblocking(true).unwrap();
+                let began = Instant::now();
+                while began.elapsed() < Duration::from_secs(14) {
+                    let _ = stream.read(&mut [0; 4096]);
+                    if stream.write(&[0x89, 0].repeat(1000)).is_err() {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            }),
+            "the echo of an empty text: ",
+        ),
+        (
+            wrong(|stream| {
+                serve(stream, |event, tx| {
+                    if let Event::Message(_) = event {
+                        tx.send(Message::Text("no")).unwrap()
+                    }
+                })
+            }),
+            "the echo of an empty text: instead, a text of 2 bytes: \"no\"",
+        ),
+        // The right bytes, of the wrong kind.
+        (
+            wrong(|stream| {
+                serve(stream, |event, tx| {
+                    if let Event::Message(message) = event {
+                        tx.send(Message::Binary(message.as_bytes())).unwrap();
+                    }
+                });
+            }),
+            "the echo of an empty text: instead, 0 bytes",
+        ),
+        // One bit of a long message.
+        (
+            wrong(|stream| {
+                serve(stream, |event, tx| match event {
+                    Event::Message(Message::Binary(bytes)) if bytes.len() > 1000 => {
+                        let mut bytes = bytes.to_vec();
+                        bytes[777_777] ^= 1;
+                        tx.send(Message::Binary(&bytes)).unwrap();
+                    }
+                    event => echo(event, tx),
+                });
+            }),
+            "the echo of 1 MiB: instead, 1048576 bytes",
+        ),
+        // A masked frame.
+        (
+            wrong(|mut stream| {
+                serve_until_open(&mut stream);
+                let _ = stream.write_all(&[0x81, 0x80, 1, 2, 3, 4]);
+                hold(&stream);
+            }),
+            "the echo of an empty text: a server's frame is masked",
+        ),
+        // No Pong.
+        (wrong(|stream| serve_frames(stream, |opcode| opcode != 0x9)), "the Pong: nothing after 12 s"),
+        // No Close in return: the engine gives up after 4 s.
+        (
+            wrong(|stream| serve_frames(stream, |opcode| opcode != 0x8)),
+            "the answer to our Close: the connection ended: 1006",
+        ),
+        // A Close in return, but not the end of the TCP connection.
+        (wrong(|stream| serve_frames(stream, |_| true)), "the server does not end the TCP connection"),
+    ];
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for (url, complaint) in &cases {
+            scope.spawn(move || {
+                let output = run("client", &["--check", url], "");
+                let said = String::from_utf8(output.stderr).unwrap();
+                assert!(began.elapsed() < Duration::from_secs(15), "{url} ({complaint})");
+                assert_eq!(output.status.code(), Some(1), "{url} ({complaint}): {said}");
+                assert!(said.starts_with("client: ") && said.contains(complaint), "{said:?} has no {complaint:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn client_talks() {
+    let bed = testbed(&[]);
+    let url = |path: &str| format!("ws://{}{path}", bed.address);
+
+    let output = run("client", &[&url("/")], "hello\nwörld\r\n\nlast");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "hello\nwörld\n\nlast\n");
+
+    let output = run("client", &[&url("/push/2/3")], "");
+    assert!(output.status.success(), "{output:?}");
+
+    // The server's Close ends it, too, though the input goes on.
+    let mut child = spawn("client", &[&url("/close/4000/enough%1b")]);
+    assert_eq!(wait(&mut child), Some(0));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.ends_with("4000 enough\\u{1b}\n"), "{said:?}");
+
+    let mut child = spawn("client", &[&url("/abort")]);
+    assert_eq!(wait(&mut child), Some(1));
+
+    let flags = ["--header", "X-One: 1", "--header", "X-Two:2", "--origin", "https://o.example"];
+    let more = ["--subprotocol", "chat", "--subprotocol", "echo"];
+    let output = run("client", &[&flags[..], &more, &[&url("/info")]].concat(), "");
+    assert!(output.status.success(), "{output:?}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["headers"]["x-one"], "1");
+    assert_eq!(json["headers"]["x-two"], "2");
+    assert_eq!(json["headers"]["origin"], "https://o.example");
+    assert_eq!(json["headers"]["sec-websocket-protocol"], "chat, echo");
+
+    for flags in [["--header", "no colon"], ["--header", "X: a\r\nY: b"], ["--subprotocol", "a b"]] {
+        let output = run("client", &[&flags[..], &[&url("/")]].concat(), "");
+        assert!(!output.status.success(), "{flags:?}");
+    }
+}
+
+/// The loop against a fuzzing server of two cases, which hangs up without a Close where Autobahn's does.
+#[test]
+fn client_runs_the_cases_of_a_fuzzing_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (said, heard) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (said, mut target) = (said.clone(), String::new());
+            let mut stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
+            serve_until(&mut stream, |event| match event {
+                ServerEvent::Offer(offer) => {
+                    target = offer.target().to_owned();
+                    offer.accept(Accept::new());
+                    true
+                }
+                _ => false,
+            });
+            if target == "/getCaseCount" {
+                stream.write_all(&[0x81, 1, b'2']).unwrap();
+            } else if target.starts_with("/runCase?") {
+                // A Ping between two fragments, then a Close.
+                stream.write_all(&[0x01, 1, b'a', 0x89, 1, b'p', 0x80, 1, b'b', 0x88, 2, 3, 232]).unwrap();
+                let mut frames = Vec::new();
+                while frames.last().is_none_or(|(first, _)| *first != 0x88) {
+                    frames.push(client_frame(&mut stream).unwrap());
+                }
+                frames.sort();
+                assert_eq!(frames, [(0x81, b"ab".to_vec()), (0x88, vec![3, 232]), (0x8A, b"p".to_vec())]);
+            }
+            said.send(target).unwrap();
+        }
+    });
+    let output = run("client", &["--autobahn", &url, "--agent", "me & you"], "");
+    assert!(output.status.success(), "{output:?}");
+    let expected = [
+        "/getCaseCount",
+        "/runCase?case=1&agent=me%20%26%20you",
+        "/runCase?case=2&agent=me%20%26%20you",
+        "/updateReports?agent=me%20%26%20you",
+    ];
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), expected);
+}
+
+// --- conversations that every echo must have --------------------------------------------
+
+fn converse(address: &str, path: &str) {
+    let mut one = Talk::to(address, path);
+    let mut two = Talk::to(address, path);
+    let large: Vec<u8> = (0..1 << 20).map(|index| (index % 251) as u8).collect();
+    for message in [
+        Message::Text(""),
+        Message::Text("Grüße, 世界 👋"),
+        Message::Binary(&[]),
+        Message::Binary(&[0, 255, 128, 10]),
+        Message::Binary(&large),
+    ] {
+        one.send(message);
+        two.send(Message::Text("two"));
+        assert_eq!(two.next(), Heard::Text("two".into()));
+        assert_eq!(one.next(), Heard::from(message));
+    }
+    // Many small ones in one write: more echoes than one read brings.
+    for number in 0..20_000u32 {
+        one.tx().send(Message::Binary(&number.to_be_bytes())).unwrap();
+    }
+    one.flush();
+    for number in 0..20_000u32 {
+        assert_eq!(one.next(), Heard::Binary(number.to_be_bytes().to_vec()));
+    }
+    one.tx().ping(b"are you there?").unwrap();
+    assert_eq!(one.next(), Heard::Pong(b"are you there?".to_vec()));
+    one.close();
+
+    two.tx().close(Close::Empty);
+    assert_eq!(two.next(), Heard::Closing(None, String::new()));
+    assert_eq!(two.next(), Heard::Closed(1005));
+    assert!(two.ends());
+}
+
+/// The handshake and two frames, a byte at a time.
+fn a_slow_writer_is_understood(address: &str, path: &str) {
+    let mut stream = connect(address);
+    let bytes = [upgrade(path).as_bytes(), &masked(0x81, "süß".as_bytes()), &masked(0x88, &[3, 232])].concat();
+    for byte in bytes {
+        stream.write_all(&[byte]).unwrap();
+        thread::sleep(Duration::from_micros(300));
+    }
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let frames = [&[0x81, 5][..], "süß".as_bytes(), &[0x88, 2, 3, 232]].concat();
+    assert!(answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(&frames), "{answer:?}");
+}
+
+/// A fault gets the Close that tells it, and then the end.
+fn faults_are_answered(address: &str, path: &str) {
+    for (fault, code) in [(&[0x81, 1, b'x'][..], 1002u16), (&[0x83, 0x80], 1002), (&masked(0x81, b"\xFF"), 1007)] {
+        let mut raw = Raw::to(address, path);
+        raw.stream.write_all(fault).unwrap();
+        assert_eq!(raw.frame(), (true, 0x8, code.to_be_bytes().to_vec()));
+        assert_eq!(raw.rest(), Ok(vec![]));
+    }
+    let response = http(address, &upgrade(path).replace("Version: 13", "Version: 12"));
+    assert!(
+        response.starts_with("HTTP/1.1 426 ") && response.contains("\r\nSec-WebSocket-Version: 13\r\n"),
+        "{response}"
+    );
+}
+
+/// Who sends no more, but did not say so, gets what is on its way, and then the end.
+fn half_closed_connections_end(address: &str, path: &str) {
+    let mut raw = Raw::to(address, path);
+    raw.send(0x81, b"the last");
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(raw.frame(), (true, 0x1, b"the last".to_vec()));
+    assert_eq!(raw.rest(), Ok(vec![]));
+
+    let mut stream = connect(address);
+    stream.write_all(b"GET / HT").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+/// A peer that sends as long as anybody listens, and reads nothing.
+struct Stuck {
+    /// Kept open.
+    _stream: TcpStream,
+    sent: usize,
+}
+
+fn never_reads(address: &str, path: &str, size: usize) -> Stuck {
+    let Raw { mut stream, .. } = Raw::to(address, path);
+    let message = masked(0x82, &vec![0; size]);
+    stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut sent = 0;
+    while size > 0 && sent < 64 << 20 {
+        match stream.write(&message[sent % message.len()..]) {
+            Ok(count) => sent += count,
+            Err(_) => break,
+        }
+    }
+    Stuck { _stream: stream, sent }
+}
+
+// --- programs ---------------------------------------------------------------------------
+
+/// A program that serves; it ends with the test.
+struct Program {
+    child: Child,
+    address: String,
+}
+
+fn testbed(flags: &[&str]) -> Program {
+    Program::listening("testbed", &[&["--h1", "0"], flags].concat())
+}
+
+impl Program {
+    fn listening(name: &str, arguments: &[&str]) -> Program {
+        let mut child = spawn(name, arguments);
+        let said = BufReader::new(child.stdout.as_mut().unwrap()).lines().map_while(Result::ok);
+        let address = said.filter_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).next();
+        let mut program = Program { child, address: String::new() };
+        program.address = address.unwrap_or_else(|| panic!("{name} does not say where it listens"));
+        program
+    }
+
+    /// The bytes of memory that it has now.
+    fn memory(&self) -> usize {
+        match std::fs::read_to_string(format!("/proc/{}/status", self.child.id())) {
+            Ok(status) => {
+                let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+                line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+            }
+            // Not Linux: nothing is measured.
+            Err(_) => 0,
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program to its end.
+fn run(name: &str, arguments: &[&str], input: &str) -> Output {
+    let mut child = spawn(name, arguments);
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    wait(&mut child);
+    child.wait_with_output().unwrap()
+}
+
+fn spawn(name: &str, arguments: &[&str]) -> Child {
+    let mut path: PathBuf = std::env::current_exe().unwrap();
+    // From target/PROFILE/deps/ to target/PROFILE/examples/.
+    path.pop();
+    path.pop();
+    path.extend(["examples", &format!("{name}{}", std::env::consts::EXE_SUFFIX)]);
+    let mut command = Command::new(&path);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}: build it with `cargo build --examples`", path.display()))
+}
+
+/// Waits for the end of a program, but not for ever.
+fn wait(child: &mut Child) -> Option<i32> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if began.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("a program does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// --- a client ---------------------------------------------------------------------------
+
+/// What a client heard.
+#[derive(Debug, PartialEq)]
+enum Heard {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Closing(Option<u16>, String),
+    Closed(u16),
+    Other(String),
+}
+
+impl From<Message<'_>> for Heard {
+    fn from(message: Message<'_>) -> Heard {
+        match message {
+            Message::Text(text) => Heard::Text(text.into()),
+            Message::Binary(bytes) => Heard::Binary(bytes.into()),
+        }
+    }
+}
+
+/// One end of a conversation.
+struct Talk {
+    stream: TcpStream,
+    client: Client,
+    id: SessionId,
+    clock: Clock,
+    heard: VecDeque<Heard>,
+    subprotocol: Option<String>,
+}
+
+impl Talk {
+    fn to(address: &str, path: &str) -> Talk {
+        Talk::with(Connect::to(&format!("ws://{address}{path}")).unwrap())
+    }
+
+    fn with(connect: Connect) -> Talk {
+        Talk::open(&connect, 2 << 20).unwrap_or_else(|status| panic!("refused with {status}"))
+    }
+
+    fn limited(address: &str, path: &str, message: u64) -> Talk {
+        Talk::open(&Connect::to(&format!("ws://{address}{path}")).unwrap(), message).unwrap()
+    }
+
+    /// A connection that is refused; the status.
+    fn to_refusal(connect: Connect) -> u16 {
+        Talk::open(&connect, 1).err().expect("it is let in")
+    }
+
+    fn open(connect: &Connect, message: u64) -> Result<Talk, u16> {
+        let stream = self::connect(&connect.url().authority());
+        let clock = Clock::new();
+        let limits = Limits { message, frame: message, output: 64 << 20, fragments: u32::MAX, ..Limits::default() };
+        let config = Config { limits, keep_alive: KeepAlive::Off, ..Config::default() };
+        let mut client = Client::new(Arc::new(config), Os, clock.now()).unwrap();
+        let id = client.open(connect, clock.now()).unwrap();
+        let mut talk = Talk { stream, client, id, clock, heard: VecDeque::new(), subprotocol: None };
+        talk.flush();
+        let mut answer = None;
+        let mut buffer = [0; 4096];
+        while answer.is_none() {
+            let count = talk.stream.read(&mut buffer).unwrap();
+            assert!(count > 0, "the end before the response");
+            let mut input = &mut buffer[..count];
+            while let Some(event) = talk.client.receive(&mut input, clock.now()) {
+                match event {
+                    ClientEvent::Open(opened) => {
+                        answer = Some(Ok(opened.agreed.subprotocol().map(str::to_owned)));
+                    }
+                    ClientEvent::Refused(_, response) => answer = Some(Err(response.status())),
+                    event => talk.heard.extend(heard(event)),
+                }
+            }
+        }
+        talk.subprotocol = answer.unwrap()?;
+        talk.flush();
+        Ok(talk)
+    }
+
+    fn tx(&mut self) -> &mut Sender {
+        self.client.tx(self.id, self.clock.now()).unwrap()
+    }
+
+    fn send(&mut self, message: Message<'_>) {
+        self.tx().send(message).unwrap();
+        self.flush();
+    }
+
+    /// Writes what is queued; a server that has hung up shows itself at the next read.
+    fn flush(&mut self) {
+        let mut bytes = Vec::new();
+        self.client.take(&mut bytes, self.clock.now());
+        let _ = self.stream.write_all(&bytes);
+    }
+
+    fn next(&mut self) -> Heard {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            if let Some(heard) = self.heard.pop_front() {
+                return heard;
+            }
+            self.flush();
+            let now = self.clock.now();
+            let mut input = match self.stream.read(&mut buffer) {
+                Ok(0) => {
+                    self.client.receive_eof(now);
+                    &mut [][..]
+                }
+                Ok(count) => &mut buffer[..count],
+                Err(error) => panic!("nothing comes: {error}"),
+            };
+            while let Some(event) = self.client.receive(&mut input, now) {
+                self.heard.extend(heard(event));
+            }
+        }
+    }
+
+    /// Ends the conversation as it should be.
+    fn close(mut self) {
+        self.tx().close(Close::With(CloseCode::NORMAL, Reason::EMPTY));
+        assert_eq!(self.next(), Heard::Closing(Some(1000), String::new()));
+        assert_eq!(self.next(), Heard::Closed(1000));
+        assert!(self.ends());
+    }
+
+    /// Whether the server ends the connection, and with nothing more said.
+    fn ends(&mut self) -> bool {
+        self.flush();
+        assert_eq!(self.client.transport(), Transport::Open, "a client waits for the server");
+        let is_end = matches!(self.stream.read(&mut [0; 16]), Ok(0));
+        self.client.receive_eof(self.clock.now());
+        is_end && self.client.is_closed()
+    }
+}
+
+fn heard(event: ClientEvent<'_>) -> Option<Heard> {
+    let ClientEvent::Session(_, Incoming { event, .. }) = event else {
+        return Some(Heard::Other(format!("{event:?}")));
+    };
+    Some(match event {
+        Event::Message(message) => Heard::from(message),
+        Event::Ping(payload) => Heard::Ping(payload.into()),
+        Event::Pong(payload) => Heard::Pong(payload.into()),
+        Event::Closing { code, reason } => Heard::Closing(code.map(CloseCode::get), reason.into()),
+        Event::Closed(closed) => Heard::Closed(closed.status_code()),
+        event => Heard::Other(format!("{event:?}")),
+    })
+}
+
+/// The status that a handshake to this path is refused with.
+fn refused(address: &str, path: &str) -> u16 {
+    Talk::to_refusal(Connect::to(&format!("ws://{address}{path}")).unwrap())
+}
+
+// --- bytes ------------------------------------------------------------------------------
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends a request and takes all that comes.
+fn http(address: &str, request: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+fn upgrade(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+}
+
+/// A client's frame, masked with zeros.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ ..126 => frame.push(0x80 | length as u8),
+        length @ ..65_536 => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// A client that knows nothing but bytes.
+struct Raw {
+    stream: TcpStream,
+    input: BufReader<TcpStream>,
+}
+
+impl Raw {
+    fn to(address: &str, path: &str) -> Raw {
+        let mut stream = connect(address);
+        stream.write_all(upgrade(path).as_bytes()).unwrap();
+        let mut input = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        input.read_line(&mut line).unwrap();
+        assert_eq!(line, "HTTP/1.1 101 Switching Protocols\r\n");
+        while line != "\r\n" {
+            line.clear();
+            assert!(input.read_line(&mut line).unwrap() > 0);
+        }
+        Raw { stream, input }
+    }
+
+    fn send(&mut self, first: u8, payload: &[u8]) {
+        self.stream.write_all(&masked(first, payload)).unwrap();
+    }
+
+    /// The next frame: FIN, opcode, payload.
+    fn frame(&mut self) -> (bool, u8, Vec<u8>) {
+        let mut header = [0; 2];
+        self.input.read_exact(&mut header).unwrap();
+        assert!(header[1] < 126, "a server's frame, and a short one: {header:?}");
+        let mut payload = vec![0; usize::from(header[1])];
+        self.input.read_exact(&mut payload).unwrap();
+        (header[0] & 0x80 != 0, header[0] & 0x7F, payload)
+    }
+
+    /// All that comes, up to the end.
+    fn rest(&mut self) -> Result<Vec<u8>, ErrorKind> {
+        let mut rest = Vec::new();
+        self.input.read_to_end(&mut rest).map(|_| rest).map_err(|error| error.kind())
+    }
+
+    fn is_quiet_for(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let is_quiet = self.input.fill_buf().is_err();
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        is_quiet
+    }
+}
+
+/// The next frame of a client; none at the end.
+fn client_frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    let mut header = [0; 2];
+    stream.read_exact(&mut header).ok()?;
+    let length = match header[1] & 0x7F {
+        127 => {
+            let mut length = [0; 8];
+            stream.read_exact(&mut length).ok()?;
+            u64::from_be_bytes(length) as usize
+        }
+        126 => {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).ok()?;
+            usize::from(u16::from_be_bytes(length))
+        }
+        length => usize::from(length),
+    };
+    let mut key = [0; 4];
+    stream.read_exact(&mut key).ok()?;
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload).ok()?;
+    payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+    Some((header[0], payload))
+}
+
+// --- servers to test the client with ----------------------------------------------------
+
+/// A server that does this to each connection; its address.
+fn listening(answer: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
+            thread::spawn(move || answer(stream));
+        }
+    });
+    address
+}
+
+/// Keeps a connection open, and reads nothing, longer than any client waits.
+fn hold(_stream: &TcpStream) {
+    thread::sleep(Duration::from_secs(20));
+}
+
+/// A WebSocket server on one connection, which does this with each event of its session.
+fn serve(mut stream: TcpStream, mut react: impl FnMut(Event<'_>, &mut Sender)) {
+    serve_until(&mut stream, |event| {
+        match event {
+            ServerEvent::Offer(offer) => {
+                offer.accept(Accept::new());
+            }
+            ServerEvent::Session(_, Incoming { event, tx }) => react(event, tx),
+            _ => {}
+        }
+        false
+    });
+}
+
+/// The opening handshake, and no more.
+fn serve_until_open(stream: &mut TcpStream) {
+    serve_until(stream, |event| match event {
+        ServerEvent::Offer(offer) => {
+            offer.accept(Accept::new());
+            true
+        }
+        _ => false,
+    });
+}
+
+/// An engine on one connection, until `react` says that it is enough.
+fn serve_until(stream: &mut TcpStream, mut react: impl FnMut(ServerEvent<'_>) -> bool) {
+    let clock = Clock::new();
+    let limits = Limits { output: 8 << 20, ..Limits::default() };
+    let mut server = Server::new(Arc::new(Config { limits, ..Config::default() }), clock.now());
+    let (mut buffer, mut is_enough) = (vec![0; 64 << 10], false);
+    while !server.is_closed() && !is_enough {
+        let count = stream.read(&mut buffer).unwrap_or(0);
+        if count == 0 {
+            server.receive_eof(clock.now());
+        }
+        let mut input = &mut buffer[..count];
+        while let Some(event) = server.receive(&mut input, clock.now()) {
+            is_enough |= react(event);
+        }
+        let mut output = Vec::new();
+        server.take(&mut output, clock.now());
+        if stream.write_all(&output).is_err() {
+            return;
+        }
+        if server.transport() == Transport::ShutdownWrite {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+}
+
+fn echo(event: Event<'_>, tx: &mut Sender) {
+    if let Event::Message(message) = event {
+        tx.send(message).unwrap();
+    }
+}
+
+/// A server that sends every frame back, a Ping as a Pong, but for those whose opcode it does not like; and never hangs up.
+fn serve_frames(mut stream: TcpStream, likes: fn(u8) -> bool) {
+    serve_until_open(&mut stream);
+    while let Some((first, payload)) = client_frame(&mut stream) {
+        if likes(first & 0xF) {
+            let mut frame = masked(if first == 0x89 { 0x8A } else { first }, &payload);
+            let header = frame.len() - payload.len();
+            // A server masks nothing: the bit and the key go.
+            frame[1] &= 0x7F;
+            frame.drain(header - 4..header);
+            let _ = stream.write_all(&frame);
+        }
+    }
+    hold(&stream);
+}

@@ -1,0 +1,432 @@
+//! Do messages become the right frames, and does the transport get each byte once, in order? (RFC 6455 §5.4 to §6.1)
+//!
+//! Every way to send, every reason not to, and what stands between: Pongs, Pings, flushes, a transport that takes a
+//! byte at a time. What `transmit` has shown is shown again, unchanged, until it is acknowledged.
+
+#![cfg(test)]
+
+use std::io::IoSlice;
+
+use sockless::{
+    Close, CloseCode, Compress, Config, Kind, Limits, Message, Prepared, Reason, SendError, Shared, WebSocket,
+};
+
+mod common;
+
+use common::*;
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+fn with_output_limit(output: usize) -> Config {
+    Config { limits: Limits { output, ..Limits::default() }, ..Config::default() }
+}
+
+//= rfc6455 6.1 MUST 1: a message is sent by the steps of this section
+//= rfc6455 6.1 MUST 4: in a frame
+//= rfc6455 6.1 MUST 5: whose opcode says text or binary
+//= rfc6455 6.1 MUST 6: and whose FIN is set
+//= rfc6455 6.1 MUST 7: masked by a client
+//= rfc6455 6.1 MUST 8: all of it
+//= type=test
+#[test]
+fn a_message_is_the_same_frame_however_it_is_sent() {
+    for length in [0, 1, 125, 126, 65_535, 65_536] {
+        let text = "t".repeat(length);
+        let bytes = vec![0xB5; length];
+        in_both_roles(|way| {
+            let mut session = way.session_with(with_output_limit(usize::MAX));
+            let tx = session.tx();
+            tx.send(Message::Text(&text)).unwrap();
+            tx.send(Message::Binary(&bytes)).unwrap();
+            for compress in [Compress::Auto, Compress::Never, Compress::Always] {
+                // No extension was agreed on.
+                tx.send_with(Message::Text(&text), compress).unwrap();
+            }
+            tx.send_shared(&Shared::text(text.clone()).unwrap()).unwrap();
+            tx.send_shared(&Shared::from(text.clone())).unwrap();
+            tx.send_shared(&Shared::binary(bytes.clone())).unwrap();
+            tx.send_shared(&Shared::from(bytes.clone())).unwrap();
+            tx.send_prepared(&Prepared::new(Message::Text(&text))).unwrap();
+            tx.send_prepared(&Prepared::new(Message::Binary(&bytes))).unwrap();
+            let (text, binary) = (Frame::text(&text), Frame::binary(&bytes));
+            session.sends(&[
+                text.clone(),
+                binary.clone(),
+                text.clone(),
+                text.clone(),
+                text.clone(),
+                text.clone(),
+                text.clone(),
+                binary.clone(),
+                binary.clone(),
+                text,
+                binary,
+            ]);
+        });
+    }
+    assert!(Shared::text(&b"\xFF"[..]).is_err(), "shared text is validated once, here");
+}
+
+#[test]
+fn a_server_sends_shared_and_prepared_bodies_by_reference() {
+    let shared = Shared::binary(vec![7; 1000]);
+    let prepared = Prepared::new(Message::Binary(&[8; 1000]));
+    for role in ROLES {
+        let mut session = bare_session(role, Config::default());
+        session.tx(START).send_shared(&shared).unwrap();
+        session.tx(START).send_prepared(&prepared).unwrap();
+        let shown: Vec<*const u8> = session.transmit_slices().map(<[u8]>::as_ptr).collect();
+        let holds = |body: &[u8]| shown.iter().any(|slice| body.as_ptr_range().contains(slice));
+        assert_eq!(holds(shared.as_bytes()), role == Role::Server);
+        // Its frame begins before the payload, in the same allocation.
+        let before = prepared.payload().as_ptr().wrapping_sub(4);
+        assert_eq!(shown.contains(&before), role == Role::Server);
+        assert_eq!(session.tx(START).queued(), if role == Role::Server { 2008 } else { 2016 });
+    }
+}
+
+// Messages of unknown length.
+
+//= rfc6455 6.1 MUST 5: the first frame says the type, and only it
+//= rfc6455 6.1 MUST 6: the last has FIN set, and only it
+//= type=test
+#[test]
+fn a_streamed_message_with_anything_between_its_fragments() {
+    in_every_way(|way| {
+        let mut session = way.session();
+        session.tx().begin(Kind::Text, Compress::Auto).unwrap();
+        session.sends_nothing();
+        session.tx().append(Message::Text("one, ")).unwrap();
+        session.sends(&[Frame::text("one, ").more()]);
+        session.receives(Frame::ping("theirs"), &[Seen::ping("theirs")]);
+        session.sends(&[Frame::pong("theirs")]);
+        session.tx().ping(b"ours").unwrap();
+        session.tx().append(Message::Text("two, ")).unwrap();
+        session.receives(
+            [Frame::text("a message of theirs"), Frame::pong("ours")],
+            &[Seen::text("a message of theirs"), Seen::pong("ours")],
+        );
+        session.tx().append(Message::Text("")).unwrap();
+        session.sends(&[Frame::ping("ours"), Frame::continuation("two, ").more(), Frame::continuation("").more()]);
+        session.tx().append(Message::Text("three")).unwrap();
+        session.tx().finish().unwrap();
+        session.tx().send(Message::Binary(b"next")).unwrap();
+        session.sends(&[Frame::continuation("three").more(), Frame::continuation(""), Frame::binary("next")]);
+    });
+    in_both_roles(|way| {
+        let mut session = way.session();
+        session.tx().begin(Kind::Binary, Compress::Always).unwrap();
+        session.tx().finish().unwrap();
+        session.sends(&[Frame::binary("")]);
+    });
+}
+
+#[test]
+fn what_is_out_of_order_is_refused_and_changes_nothing() {
+    in_both_roles(|way| {
+        let mut session = way.session();
+        let tx = session.tx();
+        assert_eq!(tx.append(Message::Text("x")), Err(SendError::NoMessage));
+        assert_eq!(tx.finish(), Err(SendError::NoMessage));
+        tx.begin(Kind::Text, Compress::Auto).unwrap();
+        for began in [false, true] {
+            assert_eq!(tx.send(Message::Text("x")), Err(SendError::MidMessage));
+            assert_eq!(tx.send_with(Message::Text("x"), Compress::Never), Err(SendError::MidMessage));
+            assert_eq!(tx.send_shared(&Shared::binary("x")), Err(SendError::MidMessage));
+            assert_eq!(tx.send_prepared(&Prepared::new(Message::Text("x"))), Err(SendError::MidMessage));
+            assert_eq!(tx.begin(Kind::Text, Compress::Auto), Err(SendError::MidMessage));
+            assert_eq!(tx.append(Message::Binary(b"x")), Err(SendError::WrongKind));
+            assert!(!tx.is_ready());
+            if !began {
+                assert_eq!(tx.queued(), 0);
+                tx.append(Message::Text("part")).unwrap();
+            }
+        }
+        tx.finish().unwrap();
+        assert_eq!(tx.finish(), Err(SendError::NoMessage));
+        assert!(tx.is_ready());
+        session.sends(&[Frame::text("part").more(), Frame::continuation("")]);
+    });
+}
+
+// Back-pressure.
+
+#[test]
+fn a_full_queue_takes_no_message_until_the_transport_took_some() {
+    in_both_roles(|way| {
+        let overhead = if way.role == Role::Client { 6 } else { 2 };
+        // The second message may overshoot the limit.
+        let mut session = way.session_with(with_output_limit(overhead + 11));
+        let tx = session.tx();
+        tx.send(Message::Text("0123456789")).unwrap();
+        assert!((tx.is_ready(), tx.is_full()) == (true, false));
+        tx.send(Message::Text("overshoots")).unwrap();
+        let queued = tx.queued();
+        assert_eq!(queued, 2 * (overhead + 10));
+        assert!((tx.is_ready(), tx.is_full()) == (false, true));
+        assert_eq!(tx.send(Message::Text("")), Err(SendError::Full));
+        assert_eq!(tx.send_with(Message::Binary(b""), Compress::Auto), Err(SendError::Full));
+        assert_eq!(tx.send_shared(&Shared::binary("")), Err(SendError::Full));
+        assert_eq!(tx.send_prepared(&Prepared::new(Message::Text(""))), Err(SendError::Full));
+        assert_eq!(tx.begin(Kind::Text, Compress::Auto), Err(SendError::Full));
+        assert_eq!(tx.queued(), queued);
+        // It is the queue's length that counts, byte by byte.
+        session.engine.transmitted(overhead + 9, START);
+        assert_eq!(session.tx().send(Message::Text("")), Err(SendError::Full));
+        session.engine.transmitted(1, START);
+        assert!(session.tx().is_ready());
+        session.tx().send(Message::Text("third")).unwrap();
+        session.sends(&[Frame::text("overshoots"), Frame::text("third")]);
+    });
+}
+
+#[test]
+fn a_full_queue_still_takes_control_frames_and_the_end_of_a_message() {
+    in_every_way(|way| {
+        let mut session = way.session_with(with_output_limit(1));
+        session.tx().begin(Kind::Text, Compress::Auto).unwrap();
+        session.tx().append(Message::Text("fills it")).unwrap();
+        assert_eq!(session.tx().append(Message::Text("x")), Err(SendError::Full));
+        session.tx().finish().unwrap();
+        session.tx().ping(b"ours").unwrap();
+        session.receives(Frame::ping("theirs"), &[Seen::ping("theirs")]);
+        session.tx().close(Close::With(CloseCode::NORMAL, Reason::EMPTY));
+        session.sends(&[
+            Frame::text("fills it").more(),
+            Frame::continuation(""),
+            Frame::ping("ours"),
+            Frame::pong("theirs"),
+            Frame::close(1000, ""),
+        ]);
+    });
+}
+
+#[test]
+fn one_ping_at_a_time_waits_for_the_transport() {
+    in_both_roles(|way| {
+        let mut session = way.session();
+        session.tx().send(Message::Text("before")).unwrap();
+        session.tx().ping(b"one").unwrap();
+        assert_eq!(session.tx().ping(b"two"), Err(SendError::PingQueued));
+        let queued = session.tx().queued();
+        session.tx().send(Message::Text("behind")).unwrap();
+        session.engine.transmitted(queued - 1, START);
+        assert_eq!(session.tx().ping(b"two"), Err(SendError::PingQueued), "its last byte is still there");
+        session.engine.transmitted(1, START);
+        session.tx().ping(b"two").unwrap();
+        session.sends(&[Frame::text("behind"), Frame::ping("two")]);
+        session.tx().ping(b"three").unwrap();
+        session.sends(&[Frame::ping("three")]);
+    });
+}
+
+// Pongs.
+
+//= rfc6455 5.5.2 MUST 1: a Ping is answered
+//= rfc6455 6.2 MUST 2: control frames are acted upon
+//= type=test
+#[test]
+fn trap_18_a_ping_is_answered_with_its_data_in_its_place() {
+    in_every_way(|way| {
+        let mut session = way.session();
+        let pings: Vec<Frame> = (0..10).map(|number| Frame::ping([b'0' + number])).collect();
+        let seen: Vec<Seen> = (0..10).map(|number| Seen::ping([b'0' + number])).collect();
+        session.receives(pings, &seen);
+        let pongs: Vec<Frame> = (0..10).map(|number| Frame::pong([b'0' + number])).collect();
+        session.sends(&pongs);
+        session.receives(Frame::ping([0xFF; 125]), &[Seen::ping([0xFF; 125])]);
+        session.sends(&[Frame::pong([0xFF; 125])]);
+        session.receives(Frame::ping(""), &[Seen::ping("")]);
+        session.sends(&[Frame::pong("")]);
+    });
+}
+
+#[test]
+fn trap_18_an_unsolicited_pong_is_not_answered() {
+    in_every_way(|way| {
+        let mut session = way.session();
+        session.receives([Frame::pong("unasked"), Frame::pong("")], &[Seen::pong("unasked"), Seen::pong("")]);
+        session.sends_nothing();
+    });
+}
+
+#[test]
+fn trap_18_while_the_transport_takes_nothing_the_newest_ping_waits_for_its_pong() {
+    for role in ROLES {
+        let mut session = bare_session(role, Config::default());
+        session.tx(START).send(Message::Text("before")).unwrap();
+        let mut shown = Vec::new();
+        for number in 0..100u8 {
+            let mut ping = Frame::ping([number; 125]).to(role);
+            assert_eq!(events(&mut session, &mut ping), [Seen::ping([number; 125])]);
+            let now = show(&mut session);
+            assert!(now.starts_with(&shown), "what was shown has changed");
+            shown = now;
+        }
+        // Two are queued in their place; of the others, one waits for these to be taken.
+        assert_eq!(frames(&shown), [Frame::text("before"), Frame::pong([0; 125]), Frame::pong([1; 125])]);
+        session.transmitted(shown.len() - 1, START);
+        assert_eq!(show(&mut session), shown[shown.len() - 1..]);
+        session.transmitted(1, START);
+        let last = show(&mut session);
+        assert_eq!(frames(&last), [Frame::pong([99; 125])]);
+        session.transmitted(last.len(), START);
+        assert_eq!(show(&mut session), []);
+    }
+}
+
+// What the transport is shown.
+
+fn show(session: &mut WebSocket) -> Vec<u8> {
+    session.transmit_slices().flatten().copied().collect()
+}
+
+/// Everything that can be called while output is queued. Each step leaves the session open but for the last ones.
+const STEPS: [fn(&mut WebSocket, Role); 16] = [
+    |session, _| session.tx(START).send(Message::Text("text")).unwrap(),
+    |session, role| hear(session, role, &Frame::ping("1")),
+    |session, _| session.tx(START).send_shared(&Shared::binary("shared by reference")).unwrap(),
+    |session, role| hear(session, role, &Frame::ping("2")),
+    |session, role| hear(session, role, &Frame::text("theirs")),
+    |session, _| session.tx(START).begin(Kind::Binary, Compress::Auto).unwrap(),
+    |session, _| session.tx(START).append(Message::Binary(b"part")).unwrap(),
+    |session, role| hear(session, role, &Frame::ping("3")),
+    |session, _| session.tx(START).append(Message::Binary(&[1; 300])).unwrap(),
+    |session, _| session.tx(START).finish().unwrap(),
+    |session, _| session.tx(START).ping(b"ours").unwrap(),
+    |session, _| session.release(),
+    |session, _| session.tx(START).send_prepared(&Prepared::new(Message::Text("prepared"))).unwrap(),
+    |session, role| hear(session, role, &Frame::ping("4")),
+    |session, _| session.tx(START).close(Close::With(CloseCode::NORMAL, Reason::EMPTY)),
+    |session, role| hear(session, role, &Frame::close(1000, "")),
+];
+
+fn hear(session: &mut WebSocket, role: Role, frame: &Frame) {
+    assert!(!events(session, &mut frame.to(role)).is_empty());
+}
+
+/// What the steps send, but for Pongs.
+fn sent_by_the_steps() -> Vec<Frame> {
+    vec![
+        Frame::text("text"),
+        Frame::binary("shared by reference"),
+        Frame::binary("part").more(),
+        Frame::continuation([1; 300]).more(),
+        Frame::continuation(""),
+        Frame::ping("ours"),
+        Frame::text("prepared"),
+        Frame::close(1000, ""),
+    ]
+}
+
+//= rfc6455 6.1 MUST 8: every frame goes to the transport, none is lost
+//= type=test
+#[test]
+fn what_was_shown_is_shown_again_under_acknowledgements_of_every_size() {
+    for role in ROLES {
+        for size in 0..=600 {
+            let mut session = bare_session(role, Config::default());
+            let mut taken = Vec::new();
+            for step in STEPS {
+                let shown = show(&mut session);
+                assert_eq!(show(&mut session), shown, "shown twice");
+                let count = size.min(shown.len());
+                session.transmitted(count, START);
+                taken.extend_from_slice(&shown[..count]);
+                assert!(show(&mut session).starts_with(&shown[count..]), "what was not taken is still there");
+                step(&mut session, role);
+                assert!(show(&mut session).starts_with(&shown[count..]), "what was shown has changed");
+            }
+            loop {
+                let shown = show(&mut session);
+                let count = size.max(1).min(shown.len());
+                if count == 0 {
+                    break;
+                }
+                session.transmitted(count, START);
+                taken.extend_from_slice(&shown[..count]);
+            }
+            let (pongs, others): (Vec<_>, Vec<_>) = frames(&taken)
+                .into_iter()
+                .partition(|frame| ["1", "2", "3", "4"].iter().any(|payload| *frame == Frame::pong(payload)));
+            assert_eq!(others, sent_by_the_steps(), "{role:?}, {size} bytes at a time");
+            // In their order, none twice, and the newest among them.
+            assert!(pongs.windows(2).all(|pair| pair[0].payload() < pair[1].payload()), "{pongs:?}");
+            assert_eq!(pongs.last(), Some(&Frame::pong("4")));
+        }
+    }
+}
+
+#[test]
+fn the_three_ways_to_take_output_give_the_same_bytes() {
+    for role in ROLES {
+        // Drained behind every step, and once behind all.
+        for each_step in [true, false] {
+            let run = |drain: &dyn Fn(&mut WebSocket, &mut Vec<u8>)| {
+                let (mut session, mut taken) = (bare_session(role, Config::default()), Vec::new());
+                for step in STEPS {
+                    step(&mut session, role);
+                    if each_step {
+                        drain(&mut session, &mut taken);
+                    }
+                }
+                drain(&mut session, &mut taken);
+                assert_eq!(show(&mut session), []);
+                taken
+            };
+            let taken = run(&|session, taken| session.take(taken, START));
+            let by_slices = run(&|session, taken| {
+                let shown = show(session);
+                session.transmitted(shown.len(), START);
+                taken.extend(shown);
+            });
+            assert_eq!(taken, by_slices);
+            for slots in [1, 2, 3, 16] {
+                let by_io_slices = run(&|session, taken| {
+                    loop {
+                        let mut slices = vec![IoSlice::new(&[]); slots];
+                        let count = session.transmit(&mut slices);
+                        let shown: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+                        if count == 0 {
+                            break;
+                        }
+                        assert!(slices[..count].iter().all(|slice| !slice.is_empty()), "an empty slice");
+                        session.transmitted(shown.len(), START);
+                        taken.extend(shown);
+                    }
+                });
+                assert_eq!(taken, by_io_slices, "{slots} slices at a time");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_than_was_shown_cannot_be_acknowledged() {
+    in_both_roles(|way| {
+        let mut session = way.session();
+        session.tx().send(Message::Text("one")).unwrap();
+        session.engine.transmitted(usize::MAX, START);
+        session.engine.transmitted(7, START);
+        session.tx().send(Message::Text("two")).unwrap();
+        session.sends(&[Frame::text("two")]);
+    });
+}
+
+#[test]
+fn a_prepared_message_goes_to_servers_and_clients_alike() {
+    let prepared = Prepared::new(Message::Text("to all"));
+    assert_eq!((prepared.kind(), prepared.payload()), (Kind::Text, &b"to all"[..]));
+    let shared = Shared::from(String::from("to all"));
+    assert_eq!((shared.kind(), shared.as_bytes()), (Kind::Text, &b"to all"[..]));
+    for role in ROLES {
+        for _ in 0..3 {
+            let mut session = bare_session(role, Config::default());
+            session.tx(START).send_prepared(&prepared).unwrap();
+            session.tx(START).send_shared(&shared).unwrap();
+            assert_eq!(frames(&show(&mut session)), [Frame::text("to all"), Frame::text("to all")]);
+        }
+    }
+    // A client does not mask the shared body itself.
+    assert_eq!((prepared.payload(), shared.as_bytes()), (&b"to all"[..], &b"to all"[..]));
+}
