@@ -444,7 +444,7 @@ fn trap_6_frames_right_behind_the_101() {
         let seen = [Seen::open(None), Seen::text("first"), Seen::ping("p"), Seen::binary("2nd")];
         client.receives(&bytes, &seen);
         client.tx().send(Message::Text("answer")).unwrap();
-        client.sends(&[Frame::text("answer"), Frame::pong("p")]);
+        client.sends(&[Frame::pong("p"), Frame::text("answer")]);
         client.receives(Frame::close(1000, ""), &[Seen::closing(1000, ""), Seen::clean(1000, Cause::Peer)]);
         client.sends(&[Frame::close(1000, "")]);
         client.eof(&[]);

@@ -343,7 +343,7 @@ fn unsolicited_pongs_do_not_pile_up_before_a_peer_that_does_not_read() {
         pair.link_to(Role::Client).room = 100;
         pair.run_until(HOUR);
         let late = Frame::pong(b"");
-        assert_eq!(pair.sent(Role::Server), [(HOUR, late.clone()), (HOUR, late)]);
+        assert_eq!(pair.sent(Role::Server), [(HOUR, late)]);
     });
 }
 

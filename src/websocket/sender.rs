@@ -356,10 +356,10 @@ impl Sender {
         }
     }
 
-    /// A Pong that answers nothing, unless one that does is about to be sent.
+    /// A Pong that answers nothing, unless something is about to be sent anyway.
     pub(super) fn keep_alive_pong(&mut self) {
         self.last_sent = self.now;
-        if !self.pong_waits {
+        if self.is_drained() {
             self.answer_ping(&[]);
         }
     }
