@@ -36,13 +36,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn serve(mut stream: TcpStream, mut connection: Connection, clock: Clock) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; READ];
-    while !connection.is_over() {
-        // Either write or read: a peer that does not take its output is not listened to.
-        let writes = connection.has_output(clock.now());
+    while !connection.server.is_closed() {
         // A timeout of zero would mean to wait for ever.
         let deadline = connection.server.poll_timeout();
         let wait = deadline.map(|(deadline, _)| clock.until(deadline).max(Duration::from_millis(1)));
-        if writes {
+        // Either write or read: a peer that does not take its output is not listened to.
+        if connection.server.has_output() {
             stream.set_write_timeout(wait)?;
             let mut slices = [IoSlice::new(&[]); 16];
             let count = connection.server.transmit(&mut slices);

@@ -179,7 +179,7 @@ async fn talk(connect: &Connect) -> Result<(), String> {
             }
             None
         });
-        if connection.is_over() {
+        if connection.client.is_closed() {
             break;
         }
         let sends = connection.tx().is_some_and(|tx| tx.is_ready());
@@ -309,7 +309,7 @@ async fn check_all(connect: &Connect, stage: &Cell<&str>) -> Result<(), String> 
 
     // The server goes first (RFC 6455 §7.1.1); the engine waits for it no longer than its close timeout.
     let _ = connection.until(at("the end of the TCP connection"), |_| None::<Result<(), _>>).await;
-    if connection.is_eof { Ok(()) } else { Err("the server does not end the TCP connection".into()) }
+    if connection.is_ended { Ok(()) } else { Err("the server does not end the TCP connection".into()) }
 }
 
 /// What ended, or will end, the connection, if the event says so.
@@ -366,8 +366,8 @@ struct Connection {
     buffer: Vec<u8>,
     /// The part of the buffer that nobody asked for yet.
     held: Range<usize>,
-    is_eof: bool,
-    is_lost: bool,
+    /// The transport brings no more.
+    is_ended: bool,
     is_shut: bool,
 }
 
@@ -383,7 +383,7 @@ impl Connection {
         let mut client = Client::new(Arc::clone(config), Os, clock.now()).map_err(|error| error.to_string())?;
         let id = client.open(connect, clock.now()).map_err(|error| error.to_string())?;
         let buffer = vec![0; 64 << 10];
-        Ok(Connection { stream, client, id, clock, buffer, held: 0..0, is_eof: false, is_lost: false, is_shut: false })
+        Ok(Connection { stream, client, id, clock, buffer, held: 0..0, is_ended: false, is_shut: false })
     }
 
     fn tx(&mut self) -> Option<&mut Sender> {
@@ -392,10 +392,6 @@ impl Connection {
 
     fn sender(&mut self, what: &str) -> Result<&mut Sender, String> {
         self.tx().ok_or_else(|| format!("{what}: the connection is not open"))
-    }
-
-    fn is_over(&self) -> bool {
-        self.client.is_closed() || self.is_lost
     }
 
     /// Waits for the end of the opening handshake.
@@ -430,7 +426,7 @@ impl Connection {
             if let Some(answer) = self.events(&mut react) {
                 return answer.map_err(|wrong| format!("{what}: {wrong}"));
             }
-            if self.is_over() {
+            if self.client.is_closed() {
                 return Err(format!("{what}: the connection is over"));
             }
             self.turn().await;
@@ -468,7 +464,7 @@ impl Connection {
     /// shown again.
     async fn turn(&mut self) {
         let now = self.clock.now();
-        let reads = self.held.is_empty() && !self.is_eof;
+        let reads = self.held.is_empty() && !self.is_ended;
         if reads {
             self.client.resume(self.id, now);
         } else {
@@ -489,25 +485,23 @@ impl Connection {
                 Err(error) => self.failed(&error),
             },
             result = reader.read(&mut self.buffer), if reads => match result {
-                Ok(0) => self.end(),
+                Ok(0) => {
+                    self.is_ended = true;
+                    self.client.receive_eof(self.clock.now());
+                }
                 Ok(read) => self.held = 0..read,
                 Err(error) => self.failed(&error),
             },
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             // Nothing is awaited any more.
-            else => self.is_lost = true,
+            else => self.client.receive_reset(self.clock.now()),
         }
     }
 
     fn failed(&mut self, error: &io::Error) {
         if error.kind() != ErrorKind::Interrupted {
-            self.is_lost = true;
-            self.end();
+            self.is_ended = true;
+            self.client.receive_reset(self.clock.now());
         }
-    }
-
-    fn end(&mut self) {
-        self.is_eof = true;
-        self.client.receive_eof(self.clock.now());
     }
 }

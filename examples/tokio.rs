@@ -43,13 +43,13 @@ async fn serve(mut stream: TcpStream, mut connection: Connection, clock: Clock) 
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.split();
     let mut buffer = vec![0; READ];
-    while !connection.is_over() {
-        // Either write or read: a peer that does not take its output is not listened to.
-        let writes = connection.has_output(clock.now());
-        if !writes && connection.shuts_down() {
+    while !connection.server.is_closed() {
+        if connection.shuts_down() {
             writer.shutdown().await?;
         }
         let wait = connection.server.poll_timeout().map(|(deadline, _)| clock.until(deadline));
+        // Either write or read: a peer that does not take its output is not listened to.
+        let writes = connection.server.has_output();
         let mut slices = [IoSlice::new(&[]); 16];
         let count = connection.server.transmit(&mut slices);
         tokio::select! {

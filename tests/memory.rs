@@ -271,6 +271,7 @@ fn a_peer_that_pings_and_never_reads_costs_one_pong() {
             let mut buffer = buffer();
             let mut server = Server::new(Arc::new(still(|_| {})), at(0));
             let id = open(&mut server, usize::MAX, &mut buffer, Accept::new());
+            release(&mut server, at(0));
             queue(server.tx(id, at(1)).unwrap());
             let ((), measured) = measure(|| {
                 for _ in 0..100_000 {

@@ -121,6 +121,25 @@ fn a_streamed_message_with_anything_between_its_fragments() {
     });
 }
 
+//= rfc6455 6.1 MUST 6: the last frame has FIN set
+//= type=test
+#[test]
+fn a_last_part_ends_its_message() {
+    in_both_roles(|way| {
+        let mut session = way.session();
+        let tx = session.tx();
+        assert_eq!(tx.finish_with(Message::Text("x")), Err(SendError::NoMessage));
+        tx.begin(Kind::Text, Compress::Auto).unwrap();
+        assert_eq!(tx.finish_with(Message::Binary(b"x")), Err(SendError::WrongKind));
+        tx.append(Message::Text("one")).unwrap();
+        tx.finish_with(Message::Text("two")).unwrap();
+        assert_eq!(tx.finish(), Err(SendError::NoMessage));
+        tx.begin(Kind::Binary, Compress::Auto).unwrap();
+        tx.finish_with(Message::Binary(b"all")).unwrap();
+        session.sends(&[Frame::text("one").more(), Frame::continuation("two"), Frame::binary("all")]);
+    });
+}
+
 #[test]
 fn what_is_out_of_order_is_refused_and_changes_nothing() {
     in_both_roles(|way| {

@@ -2,7 +2,7 @@
 //!
 //! Each timer has its conversations on a [`Pair`]: a server and a client on virtual time. Every one of them runs three
 //! times: calmly, with `handle_timeout` also called whenever nothing is due, and in another epoch; all three must agree.
-//! Behind them stand two properties over random conversations, configurations and wires.
+//! Behind them stand three properties over random conversations, configurations and wires.
 
 mod pair;
 

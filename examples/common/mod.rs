@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches a socket: `blocking.rs`, `mio.rs` and `tokio.rs` bring bytes and the time, and take bytes away.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::{AddrParseError, SocketAddr};
 use std::{mem, sync::Arc};
 
@@ -31,25 +31,12 @@ pub(crate) fn address() -> Result<SocketAddr, AddrParseError> {
 pub(crate) struct Connection {
     pub(crate) server: Server,
     session: Option<SessionId>,
-    is_lost: bool,
     is_shut: bool,
 }
 
 impl Connection {
     pub(crate) fn new(config: &Arc<Config>, now: Instant) -> Connection {
-        Connection { server: Server::new(Arc::clone(config), now), session: None, is_lost: false, is_shut: false }
-    }
-
-    /// Whether something waits to be written. While it does, the drivers read nothing, and the session is told so: the
-    /// peer's silence is then not its own.
-    pub(crate) fn has_output(&mut self, now: Instant) -> bool {
-        let has_output = self.server.transmit(&mut [IoSlice::new(&[])]) > 0;
-        match self.session {
-            Some(id) if has_output => self.server.pause(id, now),
-            Some(id) => self.server.resume(id, now),
-            None => {}
-        }
-        has_output
+        Connection { server: Server::new(Arc::clone(config), now), session: None, is_shut: false }
     }
 
     /// What came of a write: the transport took perhaps not all that `transmit` showed, and the rest will be shown again.
@@ -82,26 +69,28 @@ impl Connection {
         while let Some(event) = self.server.receive(&mut &mut [][..], now) {
             react(event, &mut self.session);
         }
+        // While output waits, the drivers read nothing. The session is told so: the peer's silence is then not its own.
+        match self.session {
+            Some(id) if self.server.has_output() => self.server.pause(id, now),
+            Some(id) => self.server.resume(id, now),
+            None => {}
+        }
     }
 
     /// Whether the writing side is to be shut down now: true once at most.
     pub(crate) fn shuts_down(&mut self) -> bool {
-        self.server.transport() == Transport::ShutdownWrite && !mem::replace(&mut self.is_shut, true)
+        let is_wanted = !self.server.has_output() && self.server.transport() == Transport::ShutdownWrite;
+        is_wanted && !mem::replace(&mut self.is_shut, true)
     }
 
     pub(crate) fn is_reset(&self) -> bool {
         self.server.transport() == Transport::Reset
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.server.is_closed() || self.is_lost
-    }
-
     fn failed(&mut self, error: &io::Error, now: Instant) {
         // The first three say that there was nothing to do yet, or that a deadline has come.
         if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) {
-            self.server.receive_eof(now);
-            self.is_lost = true;
+            self.server.receive_reset(now);
         }
     }
 }

@@ -67,13 +67,12 @@ struct Connection<H> {
     /// The part of the buffer that waits for the handler to listen again.
     held: Range<usize>,
     is_eof: bool,
-    is_lost: bool,
 }
 
 impl<H: Handler> Connection<H> {
     fn new(server: Server, handler: H, clock: Clock) -> Connection<H> {
         let buffer = vec![0; READ].into_boxed_slice();
-        Connection { server, handler, clock, session: None, buffer, held: 0..0, is_eof: false, is_lost: false }
+        Connection { server, handler, clock, session: None, buffer, held: 0..0, is_eof: false }
     }
 
     async fn run(mut self, mut stream: TcpStream) -> io::Result<()> {
@@ -82,7 +81,7 @@ impl<H: Handler> Connection<H> {
         let mut is_shut = false;
         loop {
             let reads = self.advance() && !self.is_eof;
-            if self.server.is_closed() || self.is_lost {
+            if self.server.is_closed() {
                 break;
             }
             if !is_shut && self.server.transport() == Transport::ShutdownWrite {
@@ -98,7 +97,10 @@ impl<H: Handler> Connection<H> {
                     Err(error) => self.failed(&error),
                 },
                 result = reader.read(&mut self.buffer), if reads => match result {
-                    Ok(0) => self.end(),
+                    Ok(0) => {
+                        self.is_eof = true;
+                        self.server.receive_eof(self.clock.now());
+                    }
                     Ok(read) => self.held = 0..read,
                     Err(error) => self.failed(&error),
                 },
@@ -155,14 +157,8 @@ impl<H: Handler> Connection<H> {
 
     fn failed(&mut self, error: &io::Error) {
         if error.kind() != ErrorKind::Interrupted {
-            self.is_lost = true;
-            self.end();
+            self.server.receive_reset(self.clock.now());
         }
-    }
-
-    fn end(&mut self) {
-        self.is_eof = true;
-        self.server.receive_eof(self.clock.now());
     }
 }
 

@@ -299,24 +299,23 @@ impl Body {
     }
 }
 
-/// Goes on with a message in fragments of `size` bytes, text cut between characters; whether that is done.
+/// Goes on with a message in fragments of `size` bytes at most, text cut between characters; whether that is done.
 fn send_fragments(body: &Body, sent: &mut usize, size: usize, tx: &mut Sender) -> bool {
     while !tx.is_full() {
-        let part = match body {
-            Body::Text(text) => Message::Text(prefix(text.get(*sent..).unwrap_or_default(), size)),
+        let (part, length) = match body {
+            Body::Text(text) => (Message::Text(prefix(text.get(*sent..).unwrap_or_default(), size)), text.len()),
             Body::Binary(bytes) => {
-                Message::Binary(bytes.get(*sent..).unwrap_or_default().chunks(size).next().unwrap_or_default())
+                let rest = bytes.get(*sent..).unwrap_or_default();
+                (Message::Binary(rest.chunks(size).next().unwrap_or_default()), bytes.len())
             }
         };
-        if part.as_bytes().is_empty() {
-            let _ = tx.finish();
-            return true;
-        }
-        if tx.append(part).is_err() {
-            // A Close went out in between.
-            return true;
-        }
         *sent += part.as_bytes().len();
+        let is_last = *sent == length;
+        let outcome = if is_last { tx.finish_with(part) } else { tx.append(part) };
+        // It fails when a Close went out in between, and then there is no more to send.
+        if is_last || outcome.is_err() {
+            return true;
+        }
     }
     false
 }

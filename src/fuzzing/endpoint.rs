@@ -32,8 +32,14 @@ pub(super) enum Decision {
     AcceptLater,
 }
 
-/// The most that an engine queues by itself: the head of a handshake, two Pongs and a Close, with their headers and keys.
-const MAX_OWN_QUEUE: usize = 256 + 3 * (6 + 125);
+/// Bytes of Pongs in the queue from which on the next one waits, and newer Pings replace it.
+pub(super) const MAX_PONGS: usize = 250;
+
+/// The most that an engine queues by itself: Pongs, one of them beyond their limit and one that waited, a Close and a Ping.
+pub(super) const MAX_OWN: usize = MAX_PONGS + 4 * (6 + 125);
+
+/// The head of a response that opens a WebSocket here.
+const MAX_HEAD: usize = 256;
 
 /// Names the calls that a server and a client share.
 pub(super) trait Endpoint {
@@ -262,13 +268,13 @@ fn session(incoming: Incoming<'_>, application: &Application, record: &mut Recor
     record.event(event);
     match event {
         Event::Message(message) if application.echoes => match tx.send(message) {
-            Ok(()) => record.echoed.push(Whole::of(message)),
+            Ok(()) => record.echoed.push((record.happened.len(), Whole::of(message))),
             Err(error) => assert!(matches!(error, SendError::Closed | SendError::Full), "{error}"),
         },
         _ => {}
     }
     if !application.echoes {
-        assert!(tx.queued() <= MAX_OWN_QUEUE, "{} bytes queued, none of them the caller's", tx.queued());
+        assert!(tx.queued() <= MAX_HEAD + MAX_OWN, "{} bytes queued, none of them the caller's", tx.queued());
     }
 }
 

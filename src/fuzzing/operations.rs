@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use std::io::IoSlice;
 
+use super::endpoint;
 use super::record::{Happening, Record, Whole};
 use super::setup::{self, Choices, Foreseen, NOW};
 use crate::config::{Agreed, Config, KeepAlive, Limits};
@@ -114,10 +115,11 @@ struct Model {
     /// All Pings, and how many of them are answered or passed over.
     all_pings: Vec<Vec<u8>>,
     answered: usize,
-    /// Bytes acknowledged, and where in their count the last Ping and the last Pong end.
+    /// Bytes acknowledged, and where in their count the last Ping ends.
     acknowledged: u64,
     ping_end: u64,
-    pong_end: u64,
+    /// What the engine queued by itself: how many bytes, and where they end.
+    own: Vec<(usize, u64)>,
     /// The engine may have queued a Ping of its own.
     own_ping: bool,
     close: Option<(Option<CloseCode>, String)>,
@@ -253,7 +255,7 @@ impl Side {
             answered: 0,
             acknowledged: 0,
             ping_end: 0,
-            pong_end: 0,
+            own: Vec::new(),
             own_ping: false,
             close: None,
             disturbed: false,
@@ -374,6 +376,7 @@ impl Side {
         };
         tx.close(close);
         assert_eq!(tx.queued() > queued, self.model.open, "the Close is queued once");
+        self.note_own(queued, now);
         if self.model.open {
             self.model.close = Some(content);
         }
@@ -409,11 +412,7 @@ impl Side {
         if showing.len() > self.shown.len() {
             self.shown = showing;
         }
-        let queues = self.socket.tx(now).queued();
-        if queues > queued {
-            assert!(self.model.acknowledged >= self.model.pong_end, "a second Pong is queued behind one");
-            self.model.pong_end = self.model.acknowledged + queues as u64;
-        }
+        self.note_own(queued, now);
         self.shown.drain(..count);
         self.socket.transmitted(count, now);
         self.model.acknowledged += count as u64;
@@ -421,6 +420,7 @@ impl Side {
 
     /// Reads up to `most` bytes, or all for none.
     fn receive(&mut self, peer: &mut Side, now: Instant, most: usize) {
+        let queued = self.socket.tx(now).queued();
         let most = if most == 0 { usize::MAX } else { most };
         let count = most.min(self.inbox.len());
         let mut read: Vec<u8> = self.inbox.drain(..count).collect();
@@ -446,6 +446,7 @@ impl Side {
         }
         assert!(input.is_empty(), "bytes were left in the read");
         assert_eq!(self.is_open(now), self.model.open, "whether it takes data");
+        self.note_own(queued, now);
         self.look(peer);
     }
 
@@ -460,10 +461,12 @@ impl Side {
                     peer.model.pings.pop_front();
                 }
                 Happening::Ping(payload) => assert!(payload.is_empty(), "a Ping that nobody sent: {payload:?}"),
+                // It may answer nothing, but keep alive.
+                Happening::Pong(payload) if payload.is_empty() => {}
                 Happening::Pong(payload) => {
                     let unanswered = &self.model.all_pings[self.model.answered..];
                     let answered = unanswered.iter().position(|ping| ping == payload);
-                    assert!(answered.is_some() || payload.is_empty(), "a Pong to no Ping: {payload:?}");
+                    assert!(answered.is_some(), "a Pong to no Ping: {payload:?}");
                     self.model.answered += answered.map_or(0, |at| at + 1);
                 }
                 Happening::Closing(code, reason) => match (&peer.model.close, &self.model.close) {
@@ -487,7 +490,9 @@ impl Side {
     fn handle_timeout(&mut self, peer: &mut Side, now: Instant) {
         let Some((_, timer)) = self.socket.poll_timeout().filter(|(deadline, _)| *deadline <= now) else { return };
         self.assert_due(timer, now);
+        let queued = self.socket.tx(now).queued();
         self.socket.handle_timeout(now);
+        self.note_own(queued, now);
         let next = self.socket.poll_timeout();
         assert!(next.is_none_or(|(deadline, _)| deadline > now), "{timer:?} is due again at once: {next:?}");
         match timer {
@@ -575,6 +580,16 @@ impl Side {
         self.obey(peer);
         let after = (self.model.acknowledged, self.inbox.len(), self.eof, peer.inbox_ends, self.record.happened.len());
         before != after
+    }
+
+    /// What grew in the queue without a message is the engine's own, and bounded.
+    fn note_own(&mut self, before: usize, now: Instant) {
+        let queued = self.socket.tx(now).queued();
+        let Model { own, acknowledged, .. } = &mut self.model;
+        own.push((queued.saturating_sub(before), *acknowledged + queued as u64));
+        own.retain(|(_, end)| *end > *acknowledged);
+        let total: usize = own.iter().map(|(length, _)| length).sum();
+        assert!(total <= endpoint::MAX_OWN, "{total} bytes are queued that nobody sent");
     }
 
     /// Asks without doing anything: a Ping that is too long is refused for that only while it could be sent.

@@ -18,8 +18,8 @@ pub(super) struct Record {
     pub(super) partial: Option<Whole>,
     /// The body of a response that refused a client.
     pub(super) body: Vec<u8>,
-    /// What the application sent back.
-    pub(super) echoed: Vec<Whole>,
+    /// What the application sent back, and after how many happenings.
+    pub(super) echoed: Vec<(usize, Whole)>,
     config: Config,
 }
 
@@ -75,14 +75,14 @@ impl Record {
         })
     }
 
-    pub(super) fn pings(&self) -> Vec<&[u8]> {
-        self.happened
-            .iter()
-            .filter_map(|happening| match happening {
-                Happening::Ping(payload) => Some(&payload[..]),
-                _ => None,
-            })
-            .collect()
+    /// All Pings, and after how many happenings they came.
+    pub(super) fn pings(&self) -> Vec<(usize, &[u8])> {
+        let told = self.happened.iter().zip(1..);
+        told.filter_map(|(happening, at)| match happening {
+            Happening::Ping(payload) => Some((at, &payload[..])),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Keeps something that is no session's event.

@@ -130,20 +130,24 @@ impl Setup {
         self.end(endpoint, &mut record, by_server);
     }
 
-    /// Every answer that is due was sent, and nothing else.
+    /// Every answer that is due was sent, in its order, and nothing else.
     fn assert_answers(&self, sent: &[Frame], record: &Record) {
         let pings = record.pings();
-        let mut unanswered = &pings[..];
-        let (mut pongs, mut echoed, mut closes) = (0, 0, 0);
+        let (mut echoes, mut unanswered) = (&record.echoed[..], &pings[..]);
+        let (mut pongs, mut last, mut closes) = (0, 0, 0);
         for frame in sent {
             assert!(frame.fin, "a fragment that nobody sent: {frame:?}");
             match frame.opcode {
                 OpCode::Pong => {
-                    let answered = unanswered.iter().position(|ping| *ping == frame.payload);
-                    assert!(answered.is_some(), "{frame:?} answers none of {unanswered:?}");
-                    unanswered = &unanswered[answered.map_or(0, |at| at + 1)..];
                     assert!(closes == 0 || self.closes, "a Pong behind the Close that ends it");
-                    pongs += 1;
+                    let answered = unanswered.iter().position(|(_, ping)| *ping == frame.payload);
+                    assert!(answered.is_some(), "{frame:?} answers none of {unanswered:?}");
+                    let Some(answered) = answered else { return };
+                    let at = unanswered[answered].0;
+                    let in_order = answered == 0 && at >= last;
+                    assert!(in_order || pongs >= endpoint::MAX_PONGS, "{frame:?} is not in its place");
+                    (unanswered, last) = (&unanswered[answered + 1..], last.max(at));
+                    pongs += 2 + frame.payload.len();
                 }
                 OpCode::Close => {
                     assert_eq!(Some(&frame.payload), self.close_due(record).as_ref(), "the Close");
@@ -151,17 +155,20 @@ impl Setup {
                 }
                 OpCode::Text | OpCode::Binary => {
                     assert_eq!(closes, 0, "data after the Close");
-                    let echo = record.echoed.get(echoed).map(|echo| (echo.kind, &echo.bytes));
-                    assert_eq!(echo, Some((kind_of(frame), &frame.payload)), "the echo");
-                    echoed += 1;
+                    assert!(!echoes.is_empty(), "nobody sent {frame:?}");
+                    let Some(((at, echo), rest)) = echoes.split_first() else { return };
+                    assert_eq!((echo.kind, &echo.bytes), (kind_of(frame), &frame.payload), "the echo");
+                    assert!(*at >= last || pongs >= endpoint::MAX_PONGS, "{frame:?} is not in its place");
+                    (echoes, last) = (rest, last.max(*at));
                 }
                 OpCode::Continuation | OpCode::Ping => assert_eq!(Some(frame), None, "nobody sent that"),
             }
         }
+        assert!(echoes.is_empty(), "an echo was not sent: {echoes:?}");
         let last_pong = sent.iter().rfind(|frame| frame.opcode == OpCode::Pong);
-        assert_eq!(last_pong.map(|pong| &pong.payload[..]), pings.last().copied(), "the newest Ping is answered");
-        assert!(self.drains || pongs <= 1, "{pongs} Pongs were queued at once");
-        assert_eq!(echoed, record.echoed.len(), "every echo was sent");
+        let newest = pings.last().map(|(_, ping)| *ping);
+        assert_eq!(last_pong.map(|pong| &pong.payload[..]), newest, "the newest Ping is answered");
+        assert!(self.drains || pongs <= endpoint::MAX_PONGS + 3 * 127, "{pongs} bytes of Pongs were queued at once");
         assert_eq!(closes, usize::from(self.close_due(record).is_some()), "the number of Closes");
     }
 
