@@ -238,7 +238,7 @@ impl Server {
     pub fn has_output(&self) -> bool {
         match &self.phase {
             Phase::Open(websocket) => websocket.has_output(),
-            Phase::Answered(answered) => !answered.queue.is_empty(),
+            Phase::Answered(answered) => !answered.overdue && !answered.queue.is_empty(),
             Phase::Head(_) | Phase::Deciding { .. } => false,
         }
     }
@@ -348,8 +348,8 @@ impl Server {
     fn queue(&mut self) -> Option<&Queue> {
         match &mut self.phase {
             Phase::Open(websocket) => Some(websocket.queue()),
-            Phase::Answered(answered) => Some(&answered.queue),
-            Phase::Head(_) | Phase::Deciding { .. } => None,
+            Phase::Answered(answered) if !answered.overdue => Some(&answered.queue),
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => None,
         }
     }
 

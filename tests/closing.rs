@@ -232,6 +232,7 @@ fn takes_nothing(tx: &mut sockless::Sender) {
     assert_eq!(tx.send_prepared(&Prepared::new(Message::Text("x"))), Err(SendError::Closed));
     assert_eq!(tx.begin(Kind::Text, Compress::Auto), Err(SendError::Closed));
     assert_eq!(tx.append(Message::Text("x")), Err(SendError::Closed));
+    assert_eq!(tx.finish_with(Message::Text("x")), Err(SendError::Closed));
     assert_eq!(tx.finish(), Err(SendError::Closed));
     assert_eq!(tx.ping(b"x"), Err(SendError::Closed));
     assert!(!tx.is_ready());
@@ -463,6 +464,31 @@ fn trap_26_a_failure_sends_one_close_and_waits_for_no_answer() {
     });
 }
 
+//= rfc6455 7.2.1 MUST 2: a client whose transport breaks takes the connection as failed
+//= type=test
+#[test]
+fn a_transport_that_is_gone_is_sent_nothing() {
+    in_every_way(|way| {
+        let mut session = way.session();
+        session.receives([Frame::ping("unanswered"), Frame::text("half").more()], &[Seen::ping("unanswered")]);
+        session.take_output();
+        session.tx().send(Message::Text("queued")).unwrap();
+        session.reset(&[Seen::unclean(Cause::Reset)]);
+        session.stands(Transport::Reset, true);
+        takes_nothing(session.tx());
+        session.receives(Frame::text("behind the end"), &[]);
+        session.sends_nothing();
+    });
+    // Behind a closing handshake it takes nothing back.
+    in_every_way(|way| {
+        let mut session = way.session();
+        session.receives(Frame::close(1000, ""), &[Seen::closing(1000, ""), Seen::clean(1000, Cause::Peer)]);
+        session.sends(&[Frame::close(1000, "")]);
+        session.reset(&[]);
+        session.stands(Transport::Reset, true);
+    });
+}
+
 #[test]
 fn an_abort_sends_nothing() {
     in_both_roles(|way| {
@@ -613,6 +639,26 @@ fn endings() -> Vec<Ending> {
             CLOSES,
         ),
         ending(
+            "the transport is gone",
+            |session| {
+                session.tx().send(Message::Text("never taken")).unwrap();
+                session.hears_reset();
+            },
+            unclean(Cause::Reset),
+            &[],
+            RESETS,
+        ),
+        ending(
+            "we close and the transport is gone",
+            |session| {
+                session.tx().close(code(1000, ""));
+                session.hears_reset();
+            },
+            unclean(Cause::Reset),
+            &[],
+            RESETS,
+        ),
+        ending(
             "we abort",
             |session| {
                 session.tx().abort();
@@ -718,7 +764,9 @@ fn every_ending_is_told_once_and_last_with_its_cause() {
             session.tx().close(code(1000, ""));
             session.waits(Duration::from_secs(3600), &[]);
             session.eof(&[]);
-            session.looks(&[]);
+            session.sends_nothing();
+            assert!(session.engine.is_closed(), "{name}, {way:?}");
+            session.reset(&[]);
             session.sends_nothing();
             assert!(session.engine.is_closed(), "{name}, {way:?}");
         });

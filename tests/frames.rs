@@ -325,6 +325,40 @@ fn trap_16_the_mask_goes_on_over_reads_and_begins_anew_with_each_frame() {
     as_server(|way| way.session().receives(&frames, &expected));
 }
 
+#[test]
+fn what_a_read_begins_with_is_no_frame_where_another_is_under_way() {
+    // Headers whose second part looks like a header: 0x81 is a length here, and a part of one.
+    as_server(|way| {
+        let bytes = [
+            Frame::binary([7]).encode(Some([0x81, 1, 2, 3])),
+            Frame::ping("0123456789").encode(Some([0x81, 0x82, 0x81, 0x82])),
+            Frame::text("next").encode(Some([0; 4])),
+        ]
+        .concat();
+        way.session().receives(&bytes, &[Seen::binary([7]), Seen::ping("0123456789"), Seen::text("next")]);
+    });
+    as_client(|way| {
+        let payload = vec![0x81; 0x8105];
+        way.session()
+            .receives([Frame::binary(&payload), Frame::text("next")], &[Seen::binary(&payload), Seen::text("next")]);
+    });
+    // Payloads that are frames.
+    in_every_way(|way| {
+        let inner = [Frame::text("inner"), Frame::close(1000, "")].wire(way.role);
+        let key = Some([0; 4]).filter(|_| way.role == Role::Server);
+        let frames = [
+            Frame::binary(&inner).encode(key),
+            Frame::binary(&inner).more().encode(key),
+            Frame::ping(&inner).encode(key),
+            Frame::continuation(&inner).encode(key),
+        ];
+        way.session().receives(
+            &frames.concat(),
+            &[Seen::binary(&inner), Seen::ping(&inner), Seen::binary([&inner[..], &inner].concat())],
+        );
+    });
+}
+
 //= rfc6455 5.4 MUST NOT 1: a control frame is never in fragments
 //= rfc6455 5.4 MUST NOT 2: two messages do not mix their fragments
 //= rfc6455 5.5 MUST 1: a control frame carries at most 125 bytes

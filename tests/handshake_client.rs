@@ -758,6 +758,14 @@ fn a_transport_that_ends_before_the_answer() {
             client.sends_nothing();
             client.stands(Transport::Close, true);
         });
+        in_handshake(Role::Client, |way| {
+            let mut client = way.client(&connect());
+            client.receives(&response, &[]);
+            client.reset(&[Seen::unclean(Cause::Reset)]);
+            client.receives(&right(&[]), &[]);
+            client.sends_nothing();
+            assert!(client.engine.is_closed());
+        });
     }
 }
 

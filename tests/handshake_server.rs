@@ -1019,6 +1019,29 @@ fn a_client_that_leaves_before_its_answer() {
         server.sends_nothing();
         server.stands(Transport::Close, true);
     });
+    as_server(|way| {
+        let mut server = way.server();
+        server.receives(&upgrade(&[]).as_bytes()[..50], &[]);
+        server.reset(&[]);
+        server.sends_nothing();
+        assert!(server.engine.is_closed());
+    });
+    as_server(|way| {
+        let mut server = way.server();
+        server.decides(|_offer| {});
+        server.receives(&upgrade(&[]), &[Seen::offer("/chat")]);
+        server.reset(&[Seen::unclean(Cause::Reset)]);
+        assert!(server.offer().is_none());
+        server.sends_nothing();
+        assert!(server.engine.is_closed());
+    });
+    // An answer that cannot be written is dropped.
+    let mut server = Server::new(Default::default(), START);
+    let mut request = *b"bad\r\n\r\n";
+    assert!(server.receive(&mut &mut request[..], START).is_some());
+    assert!(server.has_output());
+    server.receive_reset(START);
+    assert_eq!((server.has_output(), server.is_closed()), (false, true));
 }
 
 /// What a server shows to a transport, either way.

@@ -267,9 +267,9 @@ fn trap_25_text_fails_at_the_first_impossible_byte_in_mid_frame() {
 }
 
 #[test]
-fn trap_25_all_pairs_of_first_bytes() {
+fn trap_25_every_first_byte_and_the_borders_of_what_may_follow() {
     for first in 0..=u8::MAX {
-        for second in 0..=u8::MAX {
+        for second in [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF] {
             let text = [first, second];
             let error = std::str::from_utf8(&text).err();
             let proof = error.and_then(|error| error.error_len().map(|length| (error.valid_up_to(), length)));

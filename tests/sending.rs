@@ -206,6 +206,7 @@ fn a_full_queue_still_takes_control_frames_and_the_end_of_a_message() {
         session.tx().begin(Kind::Text, Compress::Auto).unwrap();
         session.tx().append(Message::Text("fills it")).unwrap();
         assert_eq!(session.tx().append(Message::Text("x")), Err(SendError::Full));
+        assert_eq!(session.tx().finish_with(Message::Text("x")), Err(SendError::Full));
         session.tx().finish().unwrap();
         session.tx().ping(b"ours").unwrap();
         session.receives(Frame::ping("theirs"), &[Seen::ping("theirs")]);

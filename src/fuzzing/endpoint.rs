@@ -1,6 +1,7 @@
 //! How is an endpoint, server or client, driven with bytes, and what must every call keep to?
 
 use alloc::vec::Vec;
+use std::io::IoSlice;
 
 use super::record::{Happening, Head, Record, Whole};
 use super::setup::{self, Cuts, Foreseen, NOW};
@@ -250,7 +251,7 @@ impl Endpoint for Client {
     }
 }
 
-/// A client that asked for `/chat` and the subprotocols, and its request.
+/// A client that asked for `/chat` and the subprotocols, and its request, which it has yet to be told is written.
 pub(super) fn asking_client(config: &Config, subprotocols: &[&str]) -> Option<(Client, Vec<u8>)> {
     let offered = |connect: Connect, name: &&str| connect.subprotocol(name);
     let connect = Connect::to("ws://example.com/chat").and_then(|to| subprotocols.iter().try_fold(to, offered));
@@ -258,8 +259,9 @@ pub(super) fn asking_client(config: &Config, subprotocols: &[&str]) -> Option<(C
     assert!(client.is_ok() && connect.is_ok(), "{client:?} {connect:?}");
     let mut client = client.ok()?;
     assert_eq!(client.open(&connect.ok()?, NOW), Ok(SessionId::HTTP1));
-    let mut request = Vec::new();
-    client.take(&mut request, NOW);
+    let mut slices = [IoSlice::new(&[]); 2];
+    assert_eq!(client.transmit(&mut slices), 1, "the request is one slice");
+    let request = slices[0].to_vec();
     Some((client, request))
 }
 

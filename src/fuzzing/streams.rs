@@ -60,6 +60,7 @@ pub fn client_stream(input: &[u8]) {
     let mut choices = Choices::of(input);
     let setup = Setup::of(&mut choices);
     let Some((mut client, request)) = endpoint::asking_client(&setup.config, &[]) else { return };
+    client.transmitted(request.len(), NOW);
     let mut record = Record::new(&setup.config);
     endpoint::feed(&mut client, &response_to(&request), &Cuts::Whole, &setup.application, &mut record);
     assert!(matches!(record.happened[..], [Happening::Open(_)]), "{:?}", record.happened);

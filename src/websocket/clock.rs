@@ -10,7 +10,7 @@ use crate::error::CloseCode;
 use crate::time::Earliest;
 
 impl WebSocket {
-    /// The next deadline and its cause; none where nothing is awaited. Ask again after every call that takes `now`.
+    /// The next deadline and its cause; none where nothing is awaited. Ask again after every other call.
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let limits = &self.config.limits;
         let mut earliest = Earliest::NONE;

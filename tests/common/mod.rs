@@ -268,6 +268,13 @@ impl<E: Engine> Session<'_, E> {
         self.saw(expected);
     }
 
+    /// The transport breaks off.
+    #[track_caller]
+    pub(crate) fn reset(&mut self, expected: &[Seen]) {
+        self.hears_reset();
+        self.saw(expected);
+    }
+
     /// Time passes, and the engine is woken whenever it asked to be.
     #[track_caller]
     pub(crate) fn waits(&mut self, time: Duration, expected: &[Seen]) {
@@ -300,6 +307,13 @@ impl<E: Engine> Session<'_, E> {
         self.feed(&mut []);
     }
 
+    /// As `reset`, whatever comes of it.
+    #[track_caller]
+    pub(crate) fn hears_reset(&mut self) {
+        self.engine.receive_reset(self.now);
+        self.feed(&mut []);
+    }
+
     /// As `waits`, whatever comes of it.
     #[track_caller]
     pub(crate) fn lets_pass(&mut self, time: Duration) {
@@ -310,6 +324,13 @@ impl<E: Engine> Session<'_, E> {
             self.feed(&mut []);
         }
         self.now = end;
+    }
+
+    /// The last of what it saw was this.
+    #[track_caller]
+    fn ends_with(&mut self, expected: &[Seen]) {
+        let seen = std::mem::take(&mut self.recorder.seen);
+        assert!(seen.ends_with(expected), "seen {seen:?} and not {expected:?}, {:?}", self.way);
     }
 
     /// How often, and how, the session was said to be over since the test last looked.
@@ -389,7 +410,9 @@ impl<E: Engine> Session<'_, E> {
 
     fn drain(&mut self) {
         let mut taken = Vec::new();
+        let has_output = self.engine.has_output();
         self.engine.take(&mut taken, self.now);
+        assert_eq!((has_output, self.engine.has_output()), (!taken.is_empty(), false), "has_output, {:?}", self.way);
         self.way.log.borrow_mut().output.extend_from_slice(&taken);
         self.output.extend_from_slice(&taken);
     }
@@ -405,6 +428,9 @@ impl<E: Engine> Session<'_, E> {
 impl<E: Engine> Drop for Session<'_, E> {
     /// What no test looked at is in the log all the same.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
         self.drain();
         self.way.log.borrow_mut().events.append(&mut self.recorder.raw);
     }
@@ -447,6 +473,8 @@ pub(crate) trait Engine {
     /// Whether there was an event, which the recorder now has.
     fn receive(&mut self, input: &mut &mut [u8], now: Instant, recorder: &mut Recorder) -> bool;
     fn receive_eof(&mut self, now: Instant);
+    fn receive_reset(&mut self, now: Instant);
+    fn has_output(&self) -> bool;
     fn take(&mut self, out: &mut Vec<u8>, now: Instant);
     fn poll_timeout(&self) -> Option<(Instant, Timer)>;
     fn handle_timeout(&mut self, now: Instant);
@@ -465,6 +493,14 @@ macro_rules! engine {
 
             fn receive_eof(&mut self, now: Instant) {
                 $engine::receive_eof(self, now);
+            }
+
+            fn receive_reset(&mut self, now: Instant) {
+                $engine::receive_reset(self, now);
+            }
+
+            fn has_output(&self) -> bool {
+                $engine::has_output(self)
             }
 
             fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
@@ -990,24 +1026,32 @@ impl Entropy for Counter {
 }
 
 /// Feeds one byte at a time: the byte with this number, counted from 1, proves the fault, and none before it does. Then
-/// the one Close is sent that tells of it, and whatever still comes is ignored.
+/// the one Close is sent that tells of it, and whatever still comes is ignored. It is the same fault in one read, whatever
+/// stands behind it there, and in two.
 #[track_caller]
 pub(crate) fn fails_at(role: Role, config: &Config, bytes: &[u8], number: usize, error: Error) {
+    let ignored = [Frame::text("ignored"), Frame::close(1000, "")].wire(role);
     for delivery in [Delivery::Messages, Delivery::Chunks] {
-        let way = Way { role, delivery, cut: Cut::Every(1), drain: Drain::WhenAsked, log: Rc::default() };
-        let mut session = way.session_with(config.clone());
-        let (before, behind) = bytes.split_at(number - 1);
-        for byte in before {
-            session.feed(&mut [*byte]);
-            let failed = session.recorder.seen.iter().any(|seen| matches!(seen, Seen::Failed(_)));
-            assert!(!failed, "failed before byte {number} of {}: {:?}", Bytes(bytes), session.recorder.seen);
+        for cut in [Cut::Every(1), Cut::Nowhere, Cut::At(number - 1)] {
+            let way = Way { role, delivery, cut, drain: Drain::WhenAsked, log: Rc::default() };
+            let mut session = way.session_with(config.clone());
+            if cut == Cut::Every(1) {
+                let (before, behind) = bytes.split_at(number - 1);
+                session.hears(before);
+                let failed = session.recorder.seen.iter().any(|seen| matches!(seen, Seen::Failed(_)));
+                assert!(!failed, "failed before byte {number} of {}: {:?}", Bytes(bytes), session.recorder.seen);
+                session.hears(&behind[..1]);
+                session.ends_with(&Seen::failure(error));
+                session.receives(&behind[1..], &[]);
+                session.receives(&ignored, &[]);
+            } else {
+                session.hears(&[bytes, &ignored].concat());
+                session.ends_with(&Seen::failure(error));
+            }
+            let mut sent = frames(&session.take_output());
+            assert_eq!(sent.pop(), Some(Frame::close(error.close_code().get(), "")), "{way:?}");
+            assert!(sent.iter().all(|frame| frame.opcode != 8), "{sent:?}");
         }
-        session.recorder.seen.clear();
-        session.take_output();
-        session.receives(&behind[..1], &Seen::failure(error));
-        session.receives(&behind[1..], &[]);
-        session.receives([Frame::text("ignored"), Frame::close(1000, "")], &[]);
-        session.sends(&[Frame::close(error.close_code().get(), "")]);
     }
 }
 
