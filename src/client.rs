@@ -24,7 +24,7 @@ use crate::http1::scan::Scan;
 use crate::http1::{head, write};
 use crate::queue::Queue;
 use crate::server::SessionId;
-use crate::time::{Instant, Timer};
+use crate::time::{Earliest, Instant, Timer};
 use crate::websocket::{Incoming, Sender, Transport, WebSocket};
 
 /// Interim responses (RFC 9110 §15.2) before the final one.
@@ -230,6 +230,7 @@ impl Client {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.receive_reset(now),
             Phase::Opening(_) => self.phase = Ended::over(Body::Ended, 0, Cause::Reset, now),
+            Phase::Ended(ended) if !ended.body.is_ended() => ended.fail(ResponseError::MalformedBody),
             Phase::Idle(_) | Phase::Ended(_) => self.receive_eof(now),
         }
     }
@@ -295,8 +296,10 @@ impl Client {
         let limits = &self.config.limits;
         match &self.phase {
             Phase::Open(websocket) => websocket.poll_timeout(),
-            Phase::Opening(_) => Some((self.opened + limits.open_timeout, Timer::Open)),
-            Phase::Ended(ended) if !ended.body.is_ended() => Some((ended.since + limits.close_timeout, Timer::Close)),
+            Phase::Opening(_) => Earliest::NONE.or(self.opened + limits.open_timeout, Timer::Open).deadline(),
+            Phase::Ended(ended) if !ended.body.is_ended() => {
+                Earliest::NONE.or(ended.since + limits.close_timeout, Timer::Close).deadline()
+            }
             Phase::Idle(_) | Phase::Ended(_) => None,
         }
     }
@@ -312,7 +315,7 @@ impl Client {
                     self.phase = Ended::failed(ResponseError::TimedOut, Cause::Timeout(Timer::Open), now);
                 }
                 // A body that never ends.
-                Phase::Ended(ended) => ended.body = Body::Ended,
+                Phase::Ended(ended) => ended.fail(ResponseError::TimedOut),
                 Phase::Idle(_) | Phase::Open(_) => {}
             }
         }
@@ -437,13 +440,18 @@ impl Ended {
     /// Consumes bytes up to the next thing to tell, in order: the body, a failure, the end.
     fn walk(&mut self, input: &[u8]) -> (usize, Option<News>) {
         match self.body.walk(input) {
-            Ok((consumed, Some(range))) => match self.allowed.checked_sub(range.len() as u64) {
-                Some(allowed) => {
-                    self.allowed = allowed;
-                    return (consumed, Some(News::Body(range)));
+            Ok((_, Some(range))) => {
+                // What the limit still takes is told, however the body was cut.
+                let told = usize::try_from(self.allowed).map_or(range.len(), |allowed| allowed.min(range.len()));
+                self.allowed -= told as u64;
+                if told < range.len() {
+                    self.fail(ResponseError::BodyTooLarge);
                 }
-                None => self.fail(ResponseError::BodyTooLarge),
-            },
+                if told > 0 {
+                    let end = range.start + told;
+                    return (end, Some(News::Body(range.start..end)));
+                }
+            }
             Ok((_, None)) => {}
             Err(error) => self.fail(error),
         }

@@ -61,8 +61,8 @@ pub struct Limits {
     /// Bytes in a message, over all its frames. Beyond: [`Error::MessageTooBig`](crate::Error::MessageTooBig), close code
     /// 1009, at the header that announces it. Default 1 MiB.
     pub message: u64,
-    /// Bytes in a frame. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code 1009, at the header.
-    /// Default: as `message`.
+    /// Bytes in a frame. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code 1009, at the header. By default
+    /// `u64::MAX`: a frame is a part of a message, whose limit bounds it.
     pub frame: u64,
     /// Frames in a message, empty ones too. Beyond: [`Error::TooManyFragments`](crate::Error::TooManyFragments), close
     /// code 1008. Default 1024.
@@ -73,7 +73,8 @@ pub struct Limits {
     /// Bytes in the head of a request ([`RequestError::HeadTooLarge`](crate::RequestError::HeadTooLarge), status 431) or of
     /// a response. Default 16 KiB.
     pub head: usize,
-    /// Bytes in a request line ([`RequestError::TargetTooLong`](crate::RequestError::TargetTooLong), status 414).
+    /// Bytes in the first line of a head, which holds the target of a request
+    /// ([`RequestError::TargetTooLong`](crate::RequestError::TargetTooLong), status 414).
     /// Default 8 KiB.
     pub target: usize,
     /// Header fields in a head ([`RequestError::TooManyFields`](crate::RequestError::TooManyFields), status 431).
@@ -86,7 +87,9 @@ pub struct Limits {
     /// From the start of a connection to the end of its opening handshake. Beyond: a server answers 408, or 503 where the
     /// offer lies unanswered; a client gives up. Default 10 s.
     pub open_timeout: Duration,
-    /// From our Close to the peer's, and from the end of the session to the end of the transport. Default 10 s.
+    /// From our Close to the peer's, and from the end of the session to the end of the transport; while our Close still
+    /// waits behind other output, since the transport last took some. It also bounds the body of a response that refuses a
+    /// client. Default 10 s.
     pub close_timeout: Duration,
     /// Since a byte was last received. Beyond: a Close with 1001. Default 5 min; with [`KeepAlive::Ping`] it only sees peers
     /// that answer pings, so it never comes.
@@ -110,7 +113,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             message: 1 << 20,
-            frame: 1 << 20,
+            frame: u64::MAX,
             fragments: 1024,
             output: 1 << 20,
             head: 16 << 10,
@@ -128,7 +131,7 @@ impl Default for Limits {
     }
 }
 
-/// How a quiet connection is kept alive. Frames are spared while traffic flows.
+/// How a quiet connection is kept alive. Frames are spared while traffic flows. An interval of zero means off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeepAlive {
@@ -145,7 +148,8 @@ pub enum KeepAlive {
     Ping {
         /// How long nothing is received before a Ping is sent.
         interval: Duration,
-        /// How long the peer then has to show any sign of life: any byte counts, not only the Pong.
+        /// How long the peer then has, from when the transport took the Ping, to show any sign of life: any byte counts, not
+        /// only the Pong. Zero gives it no time at all.
         timeout: Duration,
     },
 }
@@ -175,7 +179,9 @@ pub type OriginCheck = dyn Fn(&str, &str) -> bool + Send + Sync;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum OriginPolicy {
-    /// Pages of the same host and port that the request's `Host` names, whatever the scheme (a proxy may have ended TLS).
+    /// Pages, over http or https (a proxy may have ended TLS), of the same host and port that the request's `Host` names. A
+    /// service that is reached by its address in a private network is safer with a list: an attacker can make a name of
+    /// his point to that address, and then both agree.
     #[default]
     SameHost,
     /// The origins of this list: scheme and host compared without regard to case, the port exactly, a default port (80
@@ -244,8 +250,9 @@ impl<'a> Parts<'a> {
         (!authority.is_empty()).then_some(Parts { scheme, authority, default_port })
     }
 
+    /// Only the schemes of web pages have a host in this sense.
     fn is_host(&self, host: &str) -> bool {
-        self.authority.eq_ignore_ascii_case(without(host, self.default_port))
+        !self.default_port.is_empty() && self.authority.eq_ignore_ascii_case(without(host, self.default_port))
     }
 }
 
@@ -279,6 +286,8 @@ mod tests {
             ("http://evil.example.com", "example.com", false),
             ("http://example.com.evil", "example.com", false),
             ("null", "null", false),
+            ("ftp://example.com", "example.com", false),
+            ("chrome-extension://example", "example", false),
             ("http://", "", false),
             ("example.com", "example.com", false),
         ] {

@@ -9,6 +9,10 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
+/// A reference takes some 40 bytes and a slice of a vectored write; smaller bodies are copied, so that the queue's length
+/// bounds its memory.
+const MIN_SHARED: usize = 256;
+
 /// Room for the control frames that the engine sends by itself.
 const SPARE: usize = 512;
 
@@ -68,18 +72,20 @@ impl Queue {
         }
         // A buffer that was filled to the brim would double for the first Pong behind it, which is the peer's to cause.
         if self.own.capacity() - self.own.len() < length {
-            self.own.reserve(length + SPARE);
+            self.own.reserve(length + if length > SPARE { SPARE } else { 0 });
         }
         let before = self.own.len();
         write(&mut self.own);
         self.length += self.own.len() - before;
     }
 
-    /// Appends a body by reference.
-    pub(crate) fn insert(&mut self, body: Bytes) {
-        if !body.is_empty() {
+    /// Appends a body: by reference, unless that would cost more than a copy.
+    pub(crate) fn insert(&mut self, body: &Bytes) {
+        if body.len() < MIN_SHARED {
+            self.push(body);
+        } else {
             self.length += body.len();
-            self.shared.push_back(Inserted { at: self.base + self.own.len() as u64, body });
+            self.shared.push_back(Inserted { at: self.base + self.own.len() as u64, body: body.clone() });
         }
     }
 
@@ -179,7 +185,7 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let bytes = || prop_oneof![4 => prop::collection::vec(any::<u8>(), 0..9), 1 => Just(vec![3; 3000])];
+        let bytes = || prop_oneof![4 => prop::collection::vec(any::<u8>(), 0..9), 1 => Just(vec![3; 3000]), 1 => Just(vec![4; MIN_SHARED])];
         prop_oneof![
             6 => bytes().prop_map(Step::Push),
             4 => bytes().prop_map(Step::Insert),
@@ -200,7 +206,7 @@ mod tests {
                         model.extend(bytes);
                     }
                     Step::Insert(bytes) => {
-                        queue.insert(Bytes::from(bytes.clone()));
+                        queue.insert(&Bytes::from(bytes.clone()));
                         model.extend(bytes);
                     }
                     Step::Acknowledge(count) => {

@@ -88,7 +88,7 @@ pub enum ServerEvent<'s> {
     Refused(RequestError),
     /// Something happened on a session.
     Session(SessionId, Incoming<'s>),
-    /// A request that was waiting for its answer came to its end without one.
+    /// A request that was waiting for the application's answer came to its end without it.
     Closed(SessionId, Closed),
 }
 
@@ -135,7 +135,12 @@ impl Server {
             let is_early = for_websocket && !input.is_empty();
             *input = &mut [];
             // RFC 6455 §4.1: a client waits for the answer before it sends more.
-            return is_early.then(|| self.refuse(RequestError::EarlyData, now));
+            if !is_early {
+                return None;
+            }
+            self.phase.answer(&Response::refusing(RequestError::EarlyData), false, now);
+            self.phase.tell(News::Closed(unclean(Cause::Fault)));
+            return Some(ServerEvent::Refused(RequestError::EarlyData));
         }
         if let Phase::Head(scan) = &mut self.phase {
             return match scan.scan(input, head::allowed(&self.config.limits)) {
@@ -273,10 +278,13 @@ impl Server {
         let limits = &self.config.limits;
         match &self.phase {
             Phase::Open(websocket) => websocket.poll_timeout(),
-            Phase::Head(_) | Phase::Deciding { .. } => Some((self.opened + limits.open_timeout, Timer::Open)),
+            Phase::Head(_) | Phase::Deciding { .. } => {
+                Earliest::NONE.or(self.opened + limits.open_timeout, Timer::Open).deadline()
+            }
             Phase::Answered(answered) if answered.overdue => None,
             Phase::Answered(answered) if answered.queue.is_empty() => {
-                Some((answered.waiting_since.max(answered.since) + limits.close_timeout, Timer::Close))
+                let since = answered.waiting_since.max(answered.since);
+                Earliest::NONE.or(since + limits.close_timeout, Timer::Close).deadline()
             }
             Phase::Answered(answered) => {
                 Earliest::NONE.or(answered.waiting_since.after(limits.stall_timeout), Timer::Stall).deadline()
@@ -417,7 +425,7 @@ impl Phase {
         let mut has_body = false;
         answered.queue.write(0, |out| has_body = write::response(response, to_head, out));
         if has_body {
-            answered.queue.insert(response.content().clone());
+            answered.queue.insert(response.content());
         }
         *self = Phase::Answered(answered);
     }

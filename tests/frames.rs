@@ -135,7 +135,7 @@ fn trap_12_the_top_bit_of_a_length_and_sums_that_could_overflow() {
             fails_at(role, &Config::default(), &header_64(role, length), 3, Error::LengthOverflow);
         }
         // The greatest legal length is judged by the limits alone.
-        fails_at(role, &Config::default(), &header_64(role, (1 << 63) - 1), 10, Error::FrameTooBig);
+        fails_at(role, &Config::default(), &header_64(role, (1 << 63) - 1), 10, Error::MessageTooBig);
     }
     in_every_way(|way| {
         let mut session = way.session_with(unlimited.clone());

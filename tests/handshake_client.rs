@@ -738,7 +738,10 @@ fn a_body_that_never_ends_is_left() {
             client.waits(Duration::from_secs(1), &[]);
             client.receives("more", &[Seen::body("more")]);
         }
-        client.waits(Duration::from_secs(1), &[Seen::unclean(Cause::Refused)]);
+        client.waits(
+            Duration::from_secs(1),
+            &[Seen::BadResponse(ResponseError::TimedOut), Seen::unclean(Cause::Refused)],
+        );
         client.stands(Transport::Close, true);
     });
 }

@@ -970,7 +970,10 @@ fn a_client_waits_for_the_answer_before_it_sends_frames() {
         let mut server = way.server();
         server.decides(|_offer| {});
         let bytes = [upgrade(&[]).as_bytes(), &Frame::text("early").to(Role::Server)].concat();
-        server.receives(&bytes, &[Seen::offer("/chat"), Seen::Refused(RequestError::EarlyData)]);
+        server.receives(
+            &bytes,
+            &[Seen::offer("/chat"), Seen::Refused(RequestError::EarlyData), Seen::unclean(Cause::Fault)],
+        );
         server.sends_bytes(&answer);
         assert!(server.offer().is_none());
     });
@@ -978,7 +981,7 @@ fn a_client_waits_for_the_answer_before_it_sends_frames() {
         let mut server = way.server();
         server.decides(|_offer| {});
         server.receives(&upgrade(&[]), &[Seen::offer("/chat")]);
-        server.receives([Frame::text("early")], &[Seen::Refused(RequestError::EarlyData)]);
+        server.receives([Frame::text("early")], &[Seen::Refused(RequestError::EarlyData), Seen::unclean(Cause::Fault)]);
         server.sends_bytes(&answer);
     });
 }

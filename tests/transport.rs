@@ -5,11 +5,12 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Counter, START};
 use sockless::{
-    Accept, Agreed, Cause, Client, ClientEvent, Closed, Config, Connect, Event, Incoming, Message, SendError, Server,
-    ServerEvent, Timer, Transport, WebSocket,
+    Accept, Agreed, Cause, Client, ClientEvent, Close, Closed, Config, Connect, Event, Incoming, Instant, Limits,
+    Message, SendError, Server, ServerEvent, Shared, Timer, Transport, WebSocket,
 };
 
 const RESET: Closed = Closed { code: None, clean: false, cause: Cause::Reset };
@@ -104,4 +105,122 @@ fn a_client_whose_transport_is_reset_in_the_opening_handshake() {
     assert!(!client.has_output());
     assert!(matches!(client.receive(&mut &mut [][..], START), Some(ClientEvent::Closed(of, RESET)) if of == id));
     assert!(client.is_closed());
+}
+
+fn second(number: u64) -> Instant {
+    START + Duration::from_secs(number)
+}
+
+#[test]
+fn a_peer_that_reads_slowly_is_not_dead() {
+    // The keep-alive Ping waits behind 900 kB, of which the transport takes 10 kB a second. The peer cannot answer before.
+    let mut session = WebSocket::server(&Agreed::default(), config(), START);
+    session.tx(START).send(Message::Binary(&[0; 900_000])).unwrap();
+    for number in 1..=90 {
+        session.transmitted(10_000, second(number));
+        session.handle_timeout(second(number));
+        assert_eq!(session.transport(), Transport::Open, "after {number} s");
+    }
+    // Head and Ping are left: from when they are gone, it has its 20 seconds.
+    session.transmitted(usize::MAX, second(91));
+    assert_eq!(session.poll_timeout(), Some((second(92), Timer::Release)));
+    session.handle_timeout(second(92));
+    assert_eq!(session.poll_timeout(), Some((second(111), Timer::Pong)));
+    session.handle_timeout(second(111));
+    assert_eq!(session.transport(), Transport::Reset);
+}
+
+#[test]
+fn a_close_behind_much_output_has_its_time_once_it_is_out() {
+    let mut session = WebSocket::server(&Agreed::default(), config(), START);
+    session.tx(START).send(Message::Binary(&[0; 900_000])).unwrap();
+    session.tx(START).close(Close::Empty);
+    for number in 1..=90 {
+        session.transmitted(10_000, second(number));
+        session.handle_timeout(second(number));
+        assert_eq!(session.transport(), Transport::Open, "after {number} s");
+    }
+    session.transmitted(usize::MAX, second(91));
+    session.handle_timeout(second(100));
+    assert_eq!(session.poll_timeout(), Some((second(101), Timer::Close)));
+    // Pongs that follow do not put it off.
+    let mut ping = [0x89, 0x80, 0, 0, 0, 0];
+    assert!(session.receive(&mut &mut ping[..], second(100)).is_some());
+    session.transmitted(usize::MAX, second(100));
+    assert_eq!(session.poll_timeout(), Some((second(101), Timer::Close)));
+}
+
+#[test]
+fn output_that_stands_still_ends_the_session_in_the_time_of_a_close() {
+    let mut session = WebSocket::server(&Agreed::default(), config(), START);
+    session.tx(START).send(Message::Text("never taken")).unwrap();
+    session.tx(START).close(Close::Empty);
+    session.handle_timeout(second(10));
+    assert_eq!(session.transport(), Transport::Close);
+}
+
+#[test]
+fn small_shared_bodies_cost_no_more_than_their_bytes() {
+    // Each would else be a reference of its own, several times its size.
+    let mut session = WebSocket::server(&Agreed::default(), config(), START);
+    let shared = Shared::binary(vec![7; 255]);
+    for _ in 0..1000 {
+        session.tx(START).send_shared(&shared).unwrap();
+    }
+    assert_eq!(session.transmit_slices().count(), 1, "one buffer");
+    session.tx(START).send_shared(&Shared::binary(vec![7; 256])).unwrap();
+    assert_eq!(session.transmit_slices().count(), 2, "and a reference");
+}
+
+#[test]
+fn no_limit_is_too_large_or_too_small() {
+    let zero = Limits {
+        message: 0,
+        frame: 0,
+        fragments: 0,
+        output: 0,
+        head: 0,
+        target: 0,
+        fields: 0,
+        body: 0,
+        open_timeout: Duration::ZERO,
+        close_timeout: Duration::ZERO,
+        idle_timeout: Some(Duration::ZERO),
+        message_timeout: Some(Duration::ZERO),
+        lifetime: Some(Duration::ZERO),
+        stall_timeout: Some(Duration::ZERO),
+        release: Some(Duration::ZERO),
+    };
+    let most = Limits {
+        message: u64::MAX,
+        frame: u64::MAX,
+        fragments: u32::MAX,
+        output: usize::MAX,
+        head: usize::MAX,
+        target: usize::MAX,
+        fields: usize::MAX,
+        body: u64::MAX,
+        open_timeout: Duration::MAX,
+        close_timeout: Duration::MAX,
+        idle_timeout: Some(Duration::MAX),
+        message_timeout: Some(Duration::MAX),
+        lifetime: Some(Duration::MAX),
+        stall_timeout: Some(Duration::MAX),
+        release: Some(Duration::MAX),
+    };
+    for (limits, is_accepted) in [(zero, false), (most, true)] {
+        let mut server = Server::new(Arc::new(Config { limits, ..Config::default() }), START);
+        let mut request = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            .to_vec();
+        match server.receive(&mut &mut request[..], START) {
+            Some(ServerEvent::Offer(offer)) if is_accepted => {
+                offer.accept(Accept::new());
+            }
+            Some(ServerEvent::Refused(_)) if !is_accepted => {}
+            other => panic!("{other:?}"),
+        }
+        server.handle_timeout(second(1));
+        assert!(server.poll_timeout().is_none_or(|(deadline, _)| deadline > second(1)));
+    }
 }

@@ -117,7 +117,8 @@ impl Served<'_> {
                 self.assert_final(403, false);
             }
             Decision::Drop | Decision::AcceptLater if !behind.is_empty() => {
-                assert_eq!(self.record.happened, [Happening::Refused(RequestError::EarlyData)]);
+                let closed = Happening::Closed(Closed { code: None, clean: false, cause: Cause::Fault });
+                assert_eq!(self.record.happened, [Happening::Refused(RequestError::EarlyData), closed]);
                 self.assert_final(400, false);
             }
             Decision::Drop => {

@@ -13,8 +13,7 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    /// A head that another stack parsed.
-    pub fn new(status: u16, reason: &'a str, version: HttpVersion, fields: Fields<'a>) -> ResponseHead<'a> {
+    pub(crate) fn new(status: u16, reason: &'a str, version: HttpVersion, fields: Fields<'a>) -> ResponseHead<'a> {
         ResponseHead { status, reason, version, fields }
     }
 

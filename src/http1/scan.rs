@@ -67,7 +67,7 @@ impl Scan {
         self.total += bytes;
         self.line += bytes;
         // The line's own end does not count to its length.
-        let line = if self.lines == 0 { self.line.saturating_sub(allowed.first_line + 2) } else { 0 };
+        let line = if self.lines == 0 { self.line.saturating_sub(allowed.first_line.saturating_add(2)) } else { 0 };
         let total = self.total.saturating_sub(allowed.total);
         // Of two limits, the one that is passed by more was broken first: a piece may pass both.
         match (line, total) {

@@ -73,6 +73,8 @@ impl WebSocket {
         match self.config.keep_alive {
             KeepAlive::Ping { interval, timeout } if !interval.is_zero() => match self.pinged {
                 Instant::NEVER => earliest.or(self.heard + interval, Timer::KeepAlive),
+                // The transport has not taken the Ping yet; whether it takes anything is for another clock.
+                _ if self.sender.is_asking() => earliest,
                 pinged => earliest.or(pinged + timeout, Timer::Pong),
             },
             _ => earliest,

@@ -93,7 +93,7 @@ pub enum Transport {
     ShutdownWrite,
     /// Close it: both sides are done, or the peer had its time.
     Close,
-    /// Reset it: the session was aborted.
+    /// Reset it: the session was aborted, by the caller or because its peer is dead or takes nothing.
     Reset,
 }
 
@@ -121,7 +121,8 @@ impl WebSocket {
         WebSocket::new(config, Role::Server, None, now)
     }
 
-    /// The client's side of a byte stream that was upgraded.
+    /// The client's side of a byte stream that was upgraded by another HTTP stack, which has checked the response. Without an
+    /// extension, `Agreed::default()` is all there is to say.
     ///
     /// # Errors
     ///
@@ -214,11 +215,17 @@ impl WebSocket {
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
     pub fn transmitted(&mut self, count: usize, now: Instant) {
+        let was_asking = self.sender.is_asking();
         self.sender.transmitted(count, now);
+        if was_asking && !self.sender.is_asking() && self.pinged < Instant::NEVER {
+            // Only now can the peer answer the Ping.
+            self.pinged = now.min(Instant::LAST);
+        }
     }
 
     /// Says that the driver stops feeding input for now, for reasons of its own (its application is busy, its own output is
-    /// blocked). The clocks that measure the peer's silence stop, so a live peer does not look dead for it.
+    /// blocked). The clocks that measure the peer's silence stop, so a live peer does not look dead for it. Resume some time:
+    /// until then only the lifetime and a stalled transport end the session.
     pub fn pause(&mut self, now: Instant) {
         self.paused = self.paused.min(now);
     }
@@ -349,6 +356,8 @@ impl WebSocket {
     /// The session ends, unless it has.
     fn end(&mut self, closed: Option<Closed>, cause: Cause) {
         if self.ending.closed.is_none() {
+            // Aborted before this came: the caller's doing.
+            let cause = if self.sender.is_aborted() { Cause::Local } else { cause };
             self.sender.end();
             self.ending.end(closed, cause);
         }

@@ -29,17 +29,19 @@ pub struct Sender {
     /// The payload of the newest Ping, and whether its Pong is still to be queued.
     pong: Vec<u8>,
     pong_waits: bool,
-    /// Bytes of Pongs that are queued, and the positions in the queue behind the last Pong and the last Ping.
+    /// Bytes of Pongs that are queued, and the position in the queue behind the last.
     pongs: u16,
     pong_end: u64,
-    ping_end: u64,
+    /// The position behind the last Ping while open, and behind our Close from then on: until the transport has taken that,
+    /// no answer to it can be overdue.
+    asked_end: u64,
     /// The time of the call that this one belongs to.
     now: Instant,
     /// When something was last queued, or taken by the transport.
     pub(super) last_sent: Instant,
     /// Since when bytes have been queued and none of them was taken.
     pub(super) waiting_since: Instant,
-    /// When our Close was queued, or the session ended.
+    /// When our Close went out, or the session ended; until it is out, when the transport last took something.
     pub(super) close_at: Instant,
     limit: usize,
     state: State,
@@ -128,7 +130,7 @@ impl Sender {
             pong_waits: false,
             pongs: 0,
             pong_end: 0,
-            ping_end: 0,
+            asked_end: 0,
             now,
             last_sent: now,
             waiting_since: Instant::NEVER,
@@ -178,7 +180,7 @@ impl Sender {
             let header = Header::encode(true, opcode(shared.kind()), shared.as_bytes().len() as u64, None);
             self.queueing();
             self.queue.push(header.as_bytes());
-            self.queue.insert(shared.bytes().clone());
+            self.queue.insert(shared.bytes());
         }
         Ok(())
     }
@@ -194,7 +196,7 @@ impl Sender {
             self.frame(true, opcode(prepared.kind()), prepared.payload());
         } else {
             self.queueing();
-            self.queue.insert(prepared.frame().clone());
+            self.queue.insert(prepared.frame());
         }
         Ok(())
     }
@@ -258,11 +260,11 @@ impl Sender {
         if payload.len() > MAX_CONTROL {
             return Err(SendError::ControlTooLong);
         }
-        if !self.queue.has_passed(self.ping_end) {
+        if !self.queue.has_passed(self.asked_end) {
             return Err(SendError::PingQueued);
         }
         self.frame(true, OpCode::Ping, payload);
-        self.ping_end = self.queue.end();
+        self.asked_end = self.queue.end();
         Ok(())
     }
 
@@ -289,6 +291,7 @@ impl Sender {
             }
             self.state = State::Closing;
             self.close_at = self.now;
+            self.asked_end = self.queue.end();
             self.message = None;
         }
     }
@@ -311,8 +314,9 @@ impl Sender {
         self.check_ready().is_ok()
     }
 
-    /// Whether the queue is at its limit, so that a message would be refused with [`SendError::Full`]. Stop reading while it
-    /// is, and an echo never sees that error.
+    /// Whether the queue is at its limit, so that a message would be refused with [`SendError::Full`]. Ask before each call of
+    /// `receive`, not only before each read: one read may hold many messages. Keep what is left of the read, let the
+    /// transport take some, and an echo never sees that error.
     pub fn is_full(&self) -> bool {
         self.queue.len() >= self.limit
     }
@@ -366,10 +370,15 @@ impl Sender {
 
     /// A Ping of the engine's own, unless one of the caller's is about to be sent.
     pub(super) fn keep_alive_ping(&mut self) {
-        if self.queue.has_passed(self.ping_end) {
+        if !self.is_asking() {
             self.frame(true, OpCode::Ping, &[]);
-            self.ping_end = self.queue.end();
+            self.asked_end = self.queue.end();
         }
+    }
+
+    /// Whether the transport has yet to take our last Ping, or our Close.
+    pub(super) fn is_asking(&self) -> bool {
+        !self.queue.has_passed(self.asked_end)
     }
 
     //= rfc6455 5.5.1 MUST 2: a Close is answered with a Close, unless ours is sent
@@ -385,6 +394,9 @@ impl Sender {
 
     /// No data goes out any more; what is queued still does.
     pub(super) fn end(&mut self) {
+        if self.state == State::Open {
+            self.asked_end = self.queue.end();
+        }
         if self.state != State::Aborted {
             self.state = State::Ended;
         }
@@ -399,7 +411,11 @@ impl Sender {
 
     pub(super) fn transmitted(&mut self, count: usize, now: Instant) {
         self.now = now;
+        let was_asking = self.is_asking();
         if self.queue.acknowledge(count) > 0 {
+            if was_asking && self.state != State::Open {
+                self.close_at = now;
+            }
             self.last_sent = now;
             self.waiting_since = if self.is_drained() { Instant::NEVER } else { now };
         }
