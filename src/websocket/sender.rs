@@ -3,7 +3,8 @@
 //! `Open → Closing → Ended`, or `Aborted` from any of them. Data is taken only while open, a Close once. Everything is
 //! appended to one [`Queue`] the moment it is sent, with one exception: when [`MAX_PONGS`] bytes of Pongs are queued, the
 //! next waits in a slot of its own until the transport took them, and a newer Ping replaces it there. So Pongs keep their
-//! place among messages, and a peer that pings without reading costs a few hundred bytes. What a frame of a fragmented message needs to know is kept here, so anything may happen between two frames.
+//! place among messages, and a peer that pings without reading costs a few hundred bytes. What a frame of a fragmented
+//! message needs to know is kept here, so anything may happen between two frames.
 
 use alloc::vec::Vec;
 use core::fmt;
