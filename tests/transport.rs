@@ -224,3 +224,18 @@ fn no_limit_is_too_large_or_too_small() {
         assert!(server.poll_timeout().is_none_or(|(deadline, _)| deadline > second(1)));
     }
 }
+
+#[test]
+fn the_callers_pings_do_not_put_off_the_end_of_a_dead_peer() {
+    let mut session = WebSocket::server(&Agreed::default(), config(), START);
+    session.handle_timeout(second(30));
+    session.transmitted(usize::MAX, second(30));
+    for number in 31..50 {
+        session.tx(second(number)).ping(b"there?").unwrap();
+        session.transmitted(usize::MAX, second(number));
+        session.handle_timeout(second(number));
+        assert_eq!(session.transport(), Transport::Open, "after {number} s");
+    }
+    session.handle_timeout(second(50));
+    assert_eq!(session.transport(), Transport::Reset);
+}

@@ -73,8 +73,6 @@ impl WebSocket {
         match self.config.keep_alive {
             KeepAlive::Ping { interval, timeout } if !interval.is_zero() => match self.pinged {
                 Instant::NEVER => earliest.or(self.heard + interval, Timer::KeepAlive),
-                // The transport has not taken the Ping yet; whether it takes anything is for another clock.
-                _ if self.sender.is_asking() => earliest,
                 pinged => earliest.or(pinged + timeout, Timer::Pong),
             },
             _ => earliest,
@@ -87,8 +85,8 @@ impl WebSocket {
             Timer::Message => self.close_for(timer, CloseCode::POLICY_VIOLATION),
             Timer::KeepAlive => match self.config.keep_alive {
                 KeepAlive::Ping { .. } => {
-                    // Not at the end of time, which stands for no Ping.
-                    self.pinged = now.min(Instant::LAST);
+                    // Its time runs from when the transport has taken it.
+                    self.pinged = Instant::LAST;
                     self.sender.keep_alive_ping();
                 }
                 _ => self.sender.keep_alive_pong(),

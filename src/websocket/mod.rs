@@ -55,7 +55,8 @@ pub struct WebSocket {
     opened: Instant,
     /// When a byte was last received.
     heard: Instant,
-    /// When the keep-alive Ping was queued that nothing has followed yet.
+    /// When the transport took the keep-alive Ping that nothing has followed yet: the last instant while it is still queued,
+    /// never where there is none.
     pinged: Instant,
     /// Since when the driver has not been feeding input.
     paused: Instant,
@@ -215,9 +216,8 @@ impl WebSocket {
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
     pub fn transmitted(&mut self, count: usize, now: Instant) {
-        let was_asking = self.sender.is_asking();
         self.sender.transmitted(count, now);
-        if was_asking && !self.sender.is_asking() && self.pinged < Instant::NEVER {
+        if self.pinged == Instant::LAST && !self.sender.is_asking() {
             // Only now can the peer answer the Ping.
             self.pinged = now.min(Instant::LAST);
         }
@@ -235,7 +235,7 @@ impl WebSocket {
         if self.paused < Instant::NEVER {
             let stopped = now.since(self.paused);
             self.heard = self.heard + stopped;
-            if self.pinged < Instant::NEVER {
+            if self.pinged < Instant::LAST {
                 self.pinged = self.pinged + stopped;
             }
             self.receiver.shift(stopped);
