@@ -51,7 +51,7 @@ impl WebSocket {
         while let Some((deadline, timer)) = self.poll_timeout()
             && deadline <= now
         {
-            self.handle(timer, now);
+            self.handle(timer);
         }
     }
 
@@ -79,7 +79,7 @@ impl WebSocket {
         }
     }
 
-    fn handle(&mut self, timer: Timer, now: Instant) {
+    fn handle(&mut self, timer: Timer) {
         match timer {
             Timer::Idle | Timer::Lifetime => self.close_for(timer, CloseCode::GOING_AWAY),
             Timer::Message => self.close_for(timer, CloseCode::POLICY_VIOLATION),
