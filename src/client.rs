@@ -151,7 +151,7 @@ impl Client {
     pub fn open(&mut self, connect: &Connect, now: Instant) -> Result<SessionId, OpenError> {
         let Phase::Idle(keys) = &mut self.phase else { return Err(OpenError::Busy) };
         let Some(mut keys) = keys.take() else { return Err(OpenError::Busy) };
-        let asked = connect.ask(keys.nonce());
+        let asked = connect.ask(keys.nonce(), &self.config);
         let mut queue = Queue::default();
         queue.write(0, |out| write::request(&asked, out));
         self.opened = now;

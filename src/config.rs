@@ -3,6 +3,9 @@
 //! One [`Config`] is made once, shared in an `Arc`, and read by every connection; an accepted offer may name another
 //! (`Accept::config`). Durations are inclusive: a deadline is due when that much time has passed.
 
+#[cfg_attr(not(feature = "deflate"), allow(dead_code, unreachable_pub, reason = "nobody sees a Compression"))]
+mod compression;
+
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -10,6 +13,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+#[cfg_attr(not(feature = "deflate"), allow(unreachable_pub, reason = "nobody sees it"))]
+pub use self::compression::Compression;
+use crate::deflate::params::DeflateParameters;
 
 /// How connections behave: limits, keep-alive, delivery, and who may connect.
 ///
@@ -36,8 +43,21 @@ pub struct Config {
     /// Which origins a server accepts (RFC 6455 §10.2). A web page of anyone's can open a WebSocket to any server in the
     /// name of its visitor; this check is what stands against that.
     pub origin: OriginPolicy,
+    /// Whether and how messages are compressed (RFC 7692). None by default: see [`Compression`] for what it gives away.
+    #[cfg(feature = "deflate")]
+    pub compression: Option<Compression>,
     /// Whether a server refuses a request without `Origin`. Off by default: browsers always send it, programs rarely.
     pub require_origin: bool,
+}
+
+impl Config {
+    /// How messages are compressed, if they may be.
+    pub(crate) fn compression(&self) -> Option<&Compression> {
+        #[cfg(feature = "deflate")]
+        return self.compression.as_ref();
+        #[cfg(not(feature = "deflate"))]
+        None
+    }
 }
 
 /// What an opening handshake agreed on: handed from [`Request::answer`](crate::Request::answer) to
@@ -45,12 +65,26 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreed {
     pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) deflate: Option<DeflateParameters>,
 }
 
 impl Agreed {
     /// The subprotocol that both sides speak, if one was agreed on (RFC 6455 §1.9).
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// The parameters of permessage-deflate, if it was agreed on (RFC 7692).
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.deflate
+    }
+
+    /// Adds an agreement on permessage-deflate: for a handshake that another HTTP stack negotiated.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, parameters: DeflateParameters) -> Agreed {
+        self.deflate = Some(parameters);
+        self
     }
 }
 
@@ -59,8 +93,14 @@ impl Agreed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes in a message, over all its frames. Beyond: [`Error::MessageTooBig`](crate::Error::MessageTooBig), close code
-    /// 1009, at the header that announces it. Default 1 MiB.
+    /// 1009, at the header that announces it. What counts is the message as it is handed on: one that was compressed is
+    /// refused at the first byte too many that comes out of it, or at a header that announces more than eight times as
+    /// much. Default 1 MiB.
     pub message: u64,
+    /// How many times its size a compressed message may grow to. Beyond: [`Error::RatioTooHigh`](crate::Error::RatioTooHigh),
+    /// close code 1009. Default 1032, which is as far as DEFLATE goes, so that [`message`](Limits::message) alone bounds it:
+    /// honest messages of zeros or blanks reach it, and so does, with context takeover, one that was sent before.
+    pub ratio: u32,
     /// Bytes in a frame. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code 1009, at the header. By default
     /// `u64::MAX`: a frame is a part of a message, whose limit bounds it.
     pub frame: u64,
@@ -113,6 +153,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             message: 1 << 20,
+            ratio: 1032,
             frame: u64::MAX,
             fragments: 1024,
             output: 1 << 20,

@@ -119,20 +119,29 @@ pub enum Error {
     MessageTooBig,
     /// A message of more frames than [`Limits::fragments`](crate::Limits::fragments). §10.4
     TooManyFragments,
+    /// A compressed message that does not decompress: bad blocks, a reference to before the window, an end inside of a
+    /// block. RFC 7692 §7.2.2
+    InvalidDeflate,
+    /// A compressed message that grows to more than [`Limits::ratio`](crate::Limits::ratio) times its size. RFC 7692 §8
+    RatioTooHigh,
+    /// A compressed message that is much longer than what it decompresses to: empty blocks, which cost time and carry
+    /// nothing. RFC 7692 §8
+    EmptyBlocks,
 }
 
 impl Error {
     /// The code of the Close frame that tells the peer (RFC 6455 §7.4.1).
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Error::InvalidUtf8 | Error::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
-            Error::FrameTooBig | Error::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
-            Error::TooManyFragments => CloseCode::POLICY_VIOLATION,
+            Error::InvalidUtf8 | Error::InvalidCloseReason | Error::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
+            Error::FrameTooBig | Error::MessageTooBig | Error::RatioTooHigh => CloseCode::MESSAGE_TOO_BIG,
+            Error::TooManyFragments | Error::EmptyBlocks => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
 
-    /// The section of RFC 6455 that was broken.
+    /// The section that was broken: of RFC 7692 for [`InvalidDeflate`](Error::InvalidDeflate),
+    /// [`RatioTooHigh`](Error::RatioTooHigh) and [`EmptyBlocks`](Error::EmptyBlocks), of RFC 6455 for all others.
     pub const fn section(self) -> &'static str {
         match self {
             Error::UnmaskedFrame | Error::MaskedFrame => "5.1",
@@ -143,6 +152,8 @@ impl Error {
             Error::InvalidCloseCode => "7.4",
             Error::InvalidUtf8 => "8.1",
             Error::FrameTooBig | Error::MessageTooBig | Error::TooManyFragments => "10.4",
+            Error::InvalidDeflate => "7.2.2",
+            Error::RatioTooHigh | Error::EmptyBlocks => "8",
         }
     }
 }
@@ -167,6 +178,9 @@ impl fmt::Display for Error {
             Error::FrameTooBig => "the frame is too big",
             Error::MessageTooBig => "the message is too big",
             Error::TooManyFragments => "the message has too many fragments",
+            Error::InvalidDeflate => "the message does not decompress",
+            Error::RatioTooHigh => "the message grows too much when it is decompressed",
+            Error::EmptyBlocks => "the compressed message is mostly empty blocks",
         })
     }
 }
@@ -294,6 +308,9 @@ pub enum ResponseError {
     InvalidAccept,
     /// An extension that was not offered, or the header field is malformed or repeated. §4.1 (5), §9.1
     UnaskedExtension,
+    /// permessage-deflate with a parameter that is unknown, repeated, bad, or not an answer to what was offered.
+    /// RFC 7692 §7
+    InvalidExtension,
     /// A subprotocol that was not asked for, or more than one. §4.1 (6)
     UnaskedSubprotocol,
     /// The body of a refusal is not framed as RFC 9112 §6 asks.
@@ -316,6 +333,7 @@ impl fmt::Display for ResponseError {
             ResponseError::InvalidConnection => "Connection does not name Upgrade",
             ResponseError::InvalidAccept => "Sec-WebSocket-Accept does not match the key",
             ResponseError::UnaskedExtension => "an extension that was not offered",
+            ResponseError::InvalidExtension => "the parameters of an extension are not an answer to the offer",
             ResponseError::UnaskedSubprotocol => "a subprotocol that was not asked for",
             ResponseError::MalformedBody => "the response body is malformed",
             ResponseError::BodyTooLarge => "the response body is too large",

@@ -12,6 +12,7 @@ extern crate std;
 
 mod client;
 mod config;
+mod deflate;
 mod entropy;
 mod error;
 mod event;
@@ -25,7 +26,12 @@ mod utf8;
 mod websocket;
 
 pub use client::{Client, ClientEvent, OpenError, Opened};
+#[cfg(feature = "deflate")]
+pub use config::Compression;
 pub use config::{Agreed, Config, Delivery, KeepAlive, Limits, OriginCheck, OriginPolicy};
+pub use deflate::params::{DeflateParameters, WindowBits};
+#[cfg(feature = "deflate")]
+pub use deflate::{CompressionLevel, MemoryLevel, Pool};
 #[cfg(feature = "getrandom")]
 pub use entropy::Os;
 pub use entropy::{Entropy, NoEntropy};

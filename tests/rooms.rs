@@ -24,7 +24,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("utf8", &["error"]),
     ("deflate::params", &["error"]),
     ("deflate", &["deflate::params", "error"]),
-    ("config", &["deflate::params", "time", "error"]),
+    // A configuration holds the pool that connections share.
+    ("config", &["deflate", "deflate::params", "time", "error"]),
     (
         "websocket",
         &["frame", "utf8", "deflate", "deflate::params", "time", "entropy", "error", "event", "config", "queue"],

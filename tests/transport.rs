@@ -176,6 +176,7 @@ fn small_shared_bodies_cost_no_more_than_their_bytes() {
 fn no_limit_is_too_large_or_too_small() {
     let zero = Limits {
         message: 0,
+        ratio: 0,
         frame: 0,
         fragments: 0,
         output: 0,
@@ -193,6 +194,7 @@ fn no_limit_is_too_large_or_too_small() {
     };
     let most = Limits {
         message: u64::MAX,
+        ratio: u32::MAX,
         frame: u64::MAX,
         fragments: u32::MAX,
         output: usize::MAX,

@@ -14,6 +14,7 @@ pub(crate) const MAX_CONTROL: usize = 125;
 
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
+const RSV1: u8 = 0x40;
 const MASK: u8 = 0x80;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ impl OpCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) fin: bool,
+    /// RSV1: the message that it begins is compressed (RFC 7692 §6).
+    pub(crate) compressed: bool,
     pub(crate) opcode: OpCode,
     pub(crate) length: u64,
     pub(crate) masking_key: [u8; 4],
@@ -67,6 +70,8 @@ pub(crate) struct Expect {
     pub(crate) frame: u64,
     /// What a message may still take.
     pub(crate) message: u64,
+    /// What a message that is compressed may take; none where none may be.
+    pub(crate) compressed: Option<u64>,
 }
 
 impl Header {
@@ -84,9 +89,12 @@ impl Header {
     #[inline]
     pub(crate) fn decode(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usize)>, Error> {
         let &[first, ref rest @ ..] = bytes else { return Ok(None) };
-        if first & RSV != 0 {
-            return Err(Error::ReservedBits);
-        }
+        let compressed = match (first & RSV, first & 0x0F, expect.compressed) {
+            (0, _, _) => None,
+            //= rfc7692 6 MUST 1: RSV1 stands on the first frame of a message, and on no other
+            (RSV1, 1 | 2, Some(limit)) => Some(limit),
+            _ => return Err(Error::ReservedBits),
+        };
         let Some(opcode) = OpCode::from_bits(first & 0x0F) else { return Err(Error::ReservedOpcode) };
         let fin = first & FIN != 0;
         match opcode {
@@ -141,7 +149,7 @@ impl Header {
             if length > expect.frame {
                 return Err(Error::FrameTooBig);
             }
-            if length > expect.message {
+            if length > compressed.unwrap_or(expect.message) {
                 return Err(Error::MessageTooBig);
             }
         }
@@ -152,7 +160,8 @@ impl Header {
         } else {
             ([0; 4], 0)
         };
-        Ok(Some((Header { fin, opcode, length, masking_key }, 2 + length_bytes + key_bytes)))
+        let compressed = compressed.is_some();
+        Ok(Some((Header { fin, compressed, opcode, length, masking_key }, 2 + length_bytes + key_bytes)))
     }
 
     /// Reads the header of a message in one frame, with a length below 2^16: the common case, in as few steps as it takes.
@@ -174,12 +183,13 @@ impl Header {
         };
         let (masking_key, key_bytes) = if masked { (*rest.first_chunk()?, 4) } else { ([0; 4], 0) };
         let opcode = if first == 0x81 { OpCode::Text } else { OpCode::Binary };
-        Some((Header { fin: true, opcode, length: u64::from(length), masking_key }, 2 + length_bytes + key_bytes))
+        let length = u64::from(length);
+        Some((Header { fin: true, compressed: false, opcode, length, masking_key }, 2 + length_bytes + key_bytes))
     }
 
     /// Writes the header, masked if `masking_key` is given; the bytes and how many of them count.
     //= rfc6455 5.2 MUST 1: no reserved bit is set without an extension
-    //= rfc6455 5.2 MUST 8: RSV1 is 0
+    //= rfc6455 5.2 MUST 8: RSV1 is 0 unless the extension sets it
     //= rfc6455 5.2 MUST 9: RSV2 is 0
     //= rfc6455 5.2 MUST 10: RSV3 is 0
     //= rfc6455 5.3 MUST 1: the mask bit is set where there is a key
@@ -217,6 +227,14 @@ impl Encoded {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
+    /// Sets RSV1: the message that this frame begins is compressed.
+    //= rfc7692 6 MUST 2: RSV1 says that the message is compressed
+    pub(crate) fn compressed(mut self) -> Encoded {
+        let [first, ..] = &mut self.bytes;
+        *first |= RSV1;
+        self
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
         if let Some(slot) = self.bytes.get_mut(self.length..end) {
@@ -234,8 +252,14 @@ mod tests {
 
     use super::*;
 
-    const SERVER: Expect =
-        Expect { masked: true, continuation: false, fragment: true, frame: u64::MAX, message: u64::MAX };
+    const SERVER: Expect = Expect {
+        masked: true,
+        continuation: false,
+        fragment: true,
+        frame: u64::MAX,
+        message: u64::MAX,
+        compressed: None,
+    };
     const CLIENT: Expect = Expect { masked: false, ..SERVER };
 
     /// The first byte at which decoding fails, fed one byte more each time.
@@ -252,9 +276,10 @@ mod tests {
     #[test]
     fn every_first_byte_is_judged_alone() {
         for first in 0..=u8::MAX {
-            for continuation in [false, true] {
-                let verdict = Header::decode(&[first], Expect { continuation, ..SERVER });
-                let expected = match (first & RSV != 0, first & 15, first & FIN != 0) {
+            for (continuation, compressed) in [(false, None), (true, None), (false, Some(9)), (true, Some(9))] {
+                let verdict = Header::decode(&[first], Expect { continuation, compressed, ..SERVER });
+                let may_be_compressed = compressed.is_some() && matches!(first & (RSV | 15), 0x41 | 0x42);
+                let expected = match (first & RSV != 0 && !may_be_compressed, first & 15, first & FIN != 0) {
                     (true, _, _) => Err(Error::ReservedBits),
                     (_, 3..=7 | 11..=15, _) => Err(Error::ReservedOpcode),
                     (_, 0, _) if !continuation => Err(Error::UnexpectedContinuation),
@@ -337,7 +362,10 @@ mod tests {
             let expect = Expect { masked: key.is_some(), ..SERVER };
             let (header, size) = Header::decode(encoded.as_bytes(), expect).unwrap().unwrap();
             prop_assert_eq!(size, encoded.as_bytes().len());
-            prop_assert_eq!(header, Header { fin, opcode, length, masking_key: key.unwrap_or_default() });
+            prop_assert_eq!(
+                header,
+                Header { fin, compressed: false, opcode, length, masking_key: key.unwrap_or_default() }
+            );
             if let Some(whole) = Header::decode_whole(encoded.as_bytes(), key.is_some()) {
                 prop_assert_eq!(whole, (header, size));
             }

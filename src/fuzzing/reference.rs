@@ -141,7 +141,10 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Option<(usize, Result<Head
         (true, Some(key)) => [key[0], key[1], key[2], key[3]],
         (true, None) => return None,
     };
-    Some((if expect.masked { end + 4 } else { end }, Ok(Header { fin, opcode, length, masking_key })))
+    Some((
+        if expect.masked { end + 4 } else { end },
+        Ok(Header { fin, compressed: false, opcode, length, masking_key }),
+    ))
 }
 
 struct Reader<'l> {
@@ -195,6 +198,7 @@ impl Reader<'_> {
             fragment: fragments < self.limits.fragments,
             frame: self.limits.frame,
             message: self.limits.message - announced,
+            compressed: None,
         }
     }
 

@@ -24,6 +24,7 @@ pub fn frame_header(input: &[u8]) {
         fragment: !flags.flag(),
         frame: size(sizes.four()),
         message: size(sizes.four()),
+        compressed: None,
     };
     let bytes = choices.rest();
 

@@ -25,7 +25,8 @@ pub(super) fn frames(mut bytes: &[u8], masked: bool) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut continuation = false;
     while !bytes.is_empty() {
-        let expect = Expect { masked, continuation, fragment: true, frame: u64::MAX, message: u64::MAX };
+        let expect =
+            Expect { masked, continuation, fragment: true, frame: u64::MAX, message: u64::MAX, compressed: None };
         let read = reference::header(bytes, expect);
         assert!(matches!(read, Some((_, Ok(_)))), "{read:?} was sent: {bytes:?}");
         let Some((size, Ok(header))) = read else { break };

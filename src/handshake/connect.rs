@@ -3,7 +3,7 @@
 //! [`Connect`] is the caller's wish; with a nonce it becomes [`Asked`], which knows the request to write and judges the
 //! response. Whatever was not asked for fails the connection: a subprotocol, an extension, an accept key for another key.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::extensions;
@@ -13,7 +13,8 @@ use super::request::HttpVersion;
 use super::response::ResponseHead;
 use super::token::{contains, is_token};
 use super::url::Url;
-use crate::config::Agreed;
+use crate::config::{Agreed, Config};
+use crate::deflate::params::{DeflateParameters, Offer};
 use crate::error::{BuildError, ResponseError};
 
 /// A WebSocket to connect to.
@@ -101,7 +102,7 @@ impl Connect {
     //= rfc6455 4.1 MUST 29: the version is 13
     //= rfc6455 11.3.1 MUST NOT 1: one key a request
     //= rfc6455 11.3.5 MUST NOT 1: one version a request
-    pub(crate) fn ask(&self, nonce: [u8; 16]) -> Asked {
+    pub(crate) fn ask(&self, nonce: [u8; 16], config: &Config) -> Asked {
         let key = key::encode(nonce);
         let key = core::str::from_utf8(&key).unwrap_or_default();
         let mut fields = Lines::default();
@@ -116,9 +117,13 @@ impl Connect {
         if !self.subprotocols.is_empty() {
             fields.push_list("Sec-WebSocket-Protocol", self.subprotocols.iter().map(String::as_str));
         }
+        let deflate = config.compression().map(|compression| compression.parameters());
+        if let Some(parameters) = deflate {
+            fields.push("Sec-WebSocket-Extensions", &Offer(parameters).to_string());
+        }
         fields.append(&self.fields);
         let target = self.url.target().into();
-        Asked { target, fields, accept: key::accept(key), subprotocols: self.subprotocols.clone() }
+        Asked { target, fields, accept: key::accept(key), subprotocols: self.subprotocols.clone(), deflate }
     }
 }
 
@@ -129,6 +134,8 @@ pub(crate) struct Asked {
     fields: Lines,
     accept: AcceptKey,
     subprotocols: Vec<String>,
+    /// What was offered.
+    deflate: Option<DeflateParameters>,
 }
 
 impl Asked {
@@ -162,16 +169,14 @@ impl Asked {
             return Err(ResponseError::InvalidAccept);
         }
         //= rfc6455 4.1 MUST 37: an extension that was not offered fails the connection
-        if extensions::count(fields) != Ok(0) {
-            return Err(ResponseError::UnaskedExtension);
-        }
+        let deflate = extensions::confirm(fields, self.deflate)?;
         //= rfc6455 4.1 MUST 38: a subprotocol that was not offered fails the connection
         let subprotocol = match once(fields, "sec-websocket-protocol") {
             Ok(None) => None,
             Ok(Some(name)) if self.subprotocols.iter().any(|asked| asked == name) => Some(name.into()),
             _ => return Err(ResponseError::UnaskedSubprotocol),
         };
-        Ok(Agreed { subprotocol })
+        Ok(Agreed { subprotocol, deflate })
     }
 }
 

@@ -1,11 +1,14 @@
-//! What extensions does a header field list? (RFC 6455 §9.1)
+//! What extensions does a header field list, and which of them are spoken? (RFC 6455 §9.1, RFC 7692 §5)
 //!
 //! `name; parameter; parameter=value; parameter="value", name …`, over any number of lines. A quoted value is a token once
 //! its quotes and escapes are gone, so commas and semicolons inside quotes divide nothing and make the field malformed. The
-//! walk is linear, and capped in extensions and parameters.
+//! walk is linear, and capped in extensions and parameters. Nothing is collected: an extension that was walked over is known
+//! to be well-formed, and its parameters are walked over again by whoever wants them.
 
 use super::fields::Fields;
 use super::token::is_token_byte;
+use crate::deflate::params::{self, Answer, DeflateParameters};
+use crate::error::ResponseError;
 
 pub(super) const NAME: &str = "sec-websocket-extensions";
 const MAX_EXTENSIONS: usize = 16;
@@ -15,70 +18,169 @@ const MAX_PARAMETERS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Walks over all extensions of all lines and says how many there are.
+/// A server's answer to the first offer that it can keep, given what it wishes; none where there is no such offer, which is
+/// no fault.
 //= rfc6455 9.1 MUST 1: a field that does not follow the grammar fails the connection
-pub(super) fn count(fields: Fields<'_>) -> Result<usize, Malformed> {
+//= rfc6455 9.1 MUST 3: of several offers the first that fits is taken
+//= rfc7692 5 MUST 1: offers are taken in their order
+//= rfc7692 5.1 MUST 1: an offer that cannot be kept is declined
+pub(super) fn accept(fields: Fields<'_>, wished: Option<DeflateParameters>) -> Result<Option<Answer>, Malformed> {
+    let mut answer = None;
+    // All are walked over, also behind one that was taken: the field is well-formed as a whole, or it is not.
+    for extension in all(fields) {
+        let extension = extension?;
+        if let (None, Some(wished), true) = (answer, wished, extension.is_deflate()) {
+            answer = params::accept(extension.parameters(), wished);
+        }
+    }
+    Ok(answer)
+}
+
+/// What a client that offered `offered` is agreed on with the server that answered this.
+//= rfc6455 9.1 MUST NOT 1: only what was offered is answered
+//= rfc7692 5 MUST 3: an answer to nothing fails the connection
+pub(super) fn confirm(
+    fields: Fields<'_>,
+    offered: Option<DeflateParameters>,
+) -> Result<Option<DeflateParameters>, ResponseError> {
+    let mut extensions = all(fields);
+    let Some(first) = extensions.next() else { return Ok(None) };
+    match (first, extensions.next(), offered) {
+        (Ok(extension), None, Some(offered)) if extension.is_deflate() && fields.all(NAME).nth(1).is_none() => {
+            params::confirm(extension.parameters(), offered).map(Some).ok_or(ResponseError::InvalidExtension)
+        }
+        _ => Err(ResponseError::UnaskedExtension),
+    }
+}
+
+/// An extension that is well-formed.
+#[derive(Clone, Copy, Debug)]
+struct Extension<'a> {
+    name: &'a [u8],
+    /// Its parameters as they stand in the field, up to what follows the extension.
+    parameters: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    fn is_deflate(&self) -> bool {
+        self.name == params::NAME.as_bytes()
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
+        let mut rest = self.parameters;
+        core::iter::from_fn(move || parameter(&mut rest).ok().flatten())
+    }
+}
+
+/// All extensions of all lines. After one that is malformed nothing more is worth asking for.
+fn all<'a>(fields: Fields<'a>) -> impl Iterator<Item = Result<Extension<'a>, Malformed>> + use<'a> {
+    let mut lines = fields.all(NAME);
+    // What is left of a line, and whether an extension stood on it.
+    let mut line: Option<(&'a [u8], bool)> = None;
     let mut extensions = 0;
-    for field in fields.all(NAME) {
-        let before = extensions;
-        let mut rest = field.value;
-        // Empty elements mean nothing (RFC 9110 §5.6.1), but some element there must be.
-        while let Some(byte) = skip_blanks(&mut rest) {
-            if byte != b',' {
-                extension(&mut rest)?;
-                extensions += 1;
-            }
-            match skip_blanks(&mut rest) {
-                Some(b',') => advance(&mut rest),
-                Some(_) => return Err(Malformed),
-                None => break,
-            }
-        }
-        if extensions == before || extensions > MAX_EXTENSIONS {
-            return Err(Malformed);
-        }
-    }
-    Ok(extensions)
-}
-
-fn extension(rest: &mut &[u8]) -> Result<(), Malformed> {
-    token(rest)?;
-    let mut parameters = 0;
-    while skip_blanks(rest) == Some(b';') {
-        advance(rest);
-        skip_blanks(rest);
-        token(rest)?;
-        if skip_blanks(rest) == Some(b'=') {
-            advance(rest);
+    core::iter::from_fn(move || {
+        loop {
+            let (rest, found) = match &mut line {
+                Some((rest, found)) => (rest, found),
+                None => {
+                    line = Some((lines.next()?.value, false));
+                    continue;
+                }
+            };
             match skip_blanks(rest) {
-                Some(b'"') => quoted_token(rest)?,
-                _ => token(rest)?,
+                // Empty elements mean nothing (RFC 9110 §5.6.1), but some element there must be.
+                Some(b',') => advance(rest),
+                Some(_) => {
+                    *found = true;
+                    extensions += 1;
+                    let extension = if extensions > MAX_EXTENSIONS { Err(Malformed) } else { extension(rest) };
+                    return Some(extension);
+                }
+                None if *found => line = None,
+                None => return Some(Err(Malformed)),
             }
         }
-        parameters += 1;
-        if parameters > MAX_PARAMETERS {
+    })
+}
+
+/// Walks over an extension, up to the comma or the end behind it.
+fn extension<'a>(rest: &mut &'a [u8]) -> Result<Extension<'a>, Malformed> {
+    let name = token(rest)?;
+    let parameters = *rest;
+    let mut count = 0;
+    while parameter(rest)?.is_some() {
+        count += 1;
+        if count > MAX_PARAMETERS {
             return Err(Malformed);
         }
     }
-    Ok(())
+    match skip_blanks(rest) {
+        None | Some(b',') => Ok(Extension { name, parameters }),
+        Some(_) => Err(Malformed),
+    }
 }
 
-fn token(rest: &mut &[u8]) -> Result<(), Malformed> {
+/// Walks over the next parameter of an extension, if there is one more.
+fn parameter<'a>(rest: &mut &'a [u8]) -> Result<Option<Parameter<'a>>, Malformed> {
+    if skip_blanks(rest) != Some(b';') {
+        return Ok(None);
+    }
+    advance(rest);
+    skip_blanks(rest);
+    let name = token(rest)?;
+    if skip_blanks(rest) != Some(b'=') {
+        return Ok(Some((name, None)));
+    }
+    advance(rest);
+    let value = match skip_blanks(rest) {
+        Some(b'"') => quoted_token(rest)?,
+        _ => Value { escaped: token(rest)? },
+    };
+    Ok(Some((name, Some(value))))
+}
+
+/// A name, and a value if there is one.
+type Parameter<'a> = (&'a [u8], Option<Value<'a>>);
+
+/// A parameter's value without its quotes; as an iterator, without its escapes too.
+#[derive(Clone, Copy, Debug)]
+struct Value<'a> {
+    escaped: &'a [u8],
+}
+
+impl Iterator for Value<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let (byte, rest) = match self.escaped {
+            // No token has a backslash, so this one stood in quotes.
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
+            [] => return None,
+        };
+        self.escaped = rest;
+        Some(byte)
+    }
+}
+
+fn token<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let length = rest.iter().take_while(|byte| is_token_byte(**byte)).count();
-    *rest = rest.get(length..).unwrap_or_default();
-    if length > 0 { Ok(()) } else { Err(Malformed) }
+    let (token, after) = rest.split_at_checked(length).ok_or(Malformed)?;
+    *rest = after;
+    if length > 0 { Ok(token) } else { Err(Malformed) }
 }
 
 //= rfc6455 4.3 MUST 1: a quoted value is a token once it is unescaped
 //= rfc6455 9.1 MUST 2: a quoted value is a token once it is unescaped
-fn quoted_token(rest: &mut &[u8]) -> Result<(), Malformed> {
+fn quoted_token<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, Malformed> {
     advance(rest);
+    let inside = *rest;
     let mut length = 0;
     loop {
         let (byte, after) = match rest {
             [b'"', after @ ..] if length > 0 => {
+                let escaped = inside.get(..inside.len() - rest.len()).unwrap_or_default();
                 *rest = after;
-                return Ok(());
+                return Ok(Value { escaped });
             }
             [b'\\', byte, after @ ..] | [byte, after @ ..] => (*byte, after),
             [] => return Err(Malformed),
@@ -105,6 +207,15 @@ fn advance(rest: &mut &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn count(fields: Fields<'_>) -> Result<usize, Malformed> {
+        let mut extensions = 0;
+        for extension in all(fields) {
+            extension?;
+            extensions += 1;
+        }
+        Ok(extensions)
+    }
 
     //= rfc6455 4.3 MUST 1: a quoted value is a token
     //= rfc6455 9.1 MUST 1: what does not follow the grammar is refused

@@ -5,7 +5,7 @@
 //! fail.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::ops::Deref;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::fields::{Fields, Lines};
 use super::token::{contains, elements, is_token};
 use super::{extensions, key};
 use crate::config::{Agreed, Config};
+use crate::deflate::params::Answer;
 use crate::error::RequestError;
 
 const MAX_SUBPROTOCOLS: usize = 64;
@@ -52,6 +53,8 @@ pub struct Request<'a> {
     origin: Option<&'a str>,
     /// None where RFC 8441 has no need of one.
     key: Option<&'a str>,
+    /// What is answered to its offers of permessage-deflate.
+    deflate: Option<Answer>,
 }
 
 /// What a request turned out to be.
@@ -147,8 +150,9 @@ impl<'a> RequestHead<'a> {
         let key = if self.version == HttpVersion::Http2 { None } else { Some(facts.key()?) };
         let origin = facts.origin(config, host)?;
         check_subprotocols(self.fields)?;
-        extensions::count(self.fields).map_err(|_| RequestError::InvalidExtensions)?;
-        Ok(Some(Request { head: self, host, origin, key }))
+        let wished = config.compression().map(|compression| compression.parameters());
+        let deflate = extensions::accept(self.fields, wished).map_err(|_| RequestError::InvalidExtensions)?;
+        Ok(Some(Request { head: self, host, origin, key, deflate }))
     }
 
     /// The host that is addressed. Every HTTP/1.1 request names one, and only one.
@@ -235,8 +239,20 @@ impl<'a> Request<'a> {
         if let Some(Subprotocol(name)) = subprotocol {
             fields.push("Sec-WebSocket-Protocol", name);
         }
+        let deflate = match &accept.config {
+            None => self.deflate,
+            // The session's own wishes.
+            Some(config) => {
+                let wished = config.compression().map(|compression| compression.parameters());
+                extensions::accept(self.head.fields, wished).unwrap_or_default()
+            }
+        };
+        if let Some(answer) = deflate {
+            fields.push("Sec-WebSocket-Extensions", &answer.to_string());
+        }
         fields.append(&accept.fields);
-        let agreed = Agreed { subprotocol: subprotocol.map(|Subprotocol(name)| Box::from(name)) };
+        let subprotocol = subprotocol.map(|Subprotocol(name)| Box::from(name));
+        let agreed = Agreed { subprotocol, deflate: deflate.map(|answer| answer.parameters) };
         (Response::from_parts(status, fields, Bytes::new()), agreed)
     }
 }

@@ -21,6 +21,7 @@ pub use self::prepared::{Prepared, Shared};
 use self::receiver::{Located, Receiver};
 pub use self::sender::{Close, Compress, Reason, Sender};
 use crate::config::{Agreed, Config, KeepAlive};
+use crate::deflate::Direction;
 use crate::entropy::{Entropy, Keys, NoEntropy};
 use crate::error::Error;
 use crate::event::{Cause, Closed, Event};
@@ -46,7 +47,6 @@ use crate::time::{Instant, Timer};
 ///   [`is_closed`](WebSocket::is_closed).
 #[derive(Debug)]
 pub struct WebSocket {
-    config: Arc<Config>,
     receiver: Receiver,
     sender: Sender,
     role: Role,
@@ -118,8 +118,8 @@ pub(crate) enum Found {
 impl WebSocket {
     /// The server's side of a byte stream that was upgraded, whoever read the request
     /// (see [`Request::answer`](crate::Request::answer)).
-    pub fn server(_agreed: &Agreed, config: Arc<Config>, now: Instant) -> WebSocket {
-        WebSocket::new(config, Role::Server, None, now)
+    pub fn server(agreed: &Agreed, config: Arc<Config>, now: Instant) -> WebSocket {
+        WebSocket::new(agreed, config, None, now)
     }
 
     /// The client's side of a byte stream that was upgraded by another HTTP stack, which has checked the response. Without an
@@ -138,15 +138,20 @@ impl WebSocket {
         Ok(WebSocket::with_keys(agreed, config, keys, now))
     }
 
-    pub(crate) fn with_keys(_agreed: &Agreed, config: Arc<Config>, keys: Keys, now: Instant) -> WebSocket {
-        WebSocket::new(config, Role::Client, Some(keys), now)
+    pub(crate) fn with_keys(agreed: &Agreed, config: Arc<Config>, keys: Keys, now: Instant) -> WebSocket {
+        WebSocket::new(agreed, config, Some(keys), now)
     }
 
-    fn new(config: Arc<Config>, role: Role, keys: Option<Keys>, now: Instant) -> WebSocket {
+    fn new(agreed: &Agreed, config: Arc<Config>, keys: Option<Keys>, now: Instant) -> WebSocket {
+        let role = if keys.is_some() { Role::Client } else { Role::Server };
+        let (servers, clients) = (agreed.deflate.map(Direction::of_server), agreed.deflate.map(Direction::of_client));
+        let (ours, theirs) = match role {
+            Role::Server => (servers, clients),
+            Role::Client => (clients, servers),
+        };
         WebSocket {
-            receiver: Receiver::new(),
-            sender: Sender::new(keys, config.limits.output, now),
-            config,
+            receiver: Receiver::new(theirs),
+            sender: Sender::new(keys, config, ours, now),
             role,
             ending: Ending::default(),
             opened: now,
@@ -298,11 +303,12 @@ impl WebSocket {
             self.end(None, Cause::Local);
         }
         if let Some(closed) = self.ending.closed {
+            self.receiver.end(&self.sender.config);
             //= rfc6455 7.1.7 MUST NOT 1: after a failure, nothing that comes is processed
             let found = (!self.ending.told).then_some(Found::Closed(closed));
             return (input.len(), found);
         }
-        match self.receiver.locate(input, &self.config, self.role, now) {
+        match self.receiver.locate(input, &self.sender.config, self.role, now) {
             Ok((consumed, located)) => {
                 if let Some(located) = &located {
                     self.react(located, input);

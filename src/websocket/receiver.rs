@@ -8,13 +8,18 @@
 //! Nothing here allocates for what a header merely announces: buffers grow by what has arrived, up to the message limit.
 //! In [`Delivery::Chunks`] nothing is kept but a character cut in two.
 
+mod compressed;
+
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 
 use super::Role;
 use crate::config::{Config, Delivery, Limits};
+use crate::deflate::{Budget, Decompressor, Direction};
 use crate::error::{CloseCode, Error};
 use crate::event::{Chunk, Event, Kind, Message};
 use crate::frame::header::{Expect, Header, MAX_HEADER, OpCode};
@@ -38,6 +43,10 @@ pub(super) struct Receiver {
     control: Vec<u8>,
     /// The last character that two pieces made, while it is lent as a chunk.
     character: Carry,
+    /// The context for compressed messages. Where it is not to be kept, it is there while one is under way or lent.
+    decompressor: Option<Box<Decompressor>>,
+    /// What the peer may compress with, if that was agreed on.
+    compression: Option<Direction>,
 }
 
 /// A frame whose header is read.
@@ -54,6 +63,7 @@ struct Frame {
 #[derive(Clone, Copy, Debug)]
 struct Assembly {
     kind: Kind,
+    compressed: bool,
     /// Frames so far.
     fragments: u32,
     /// Bytes that the headers so far announced.
@@ -84,10 +94,12 @@ pub(crate) enum Place {
     Control(usize),
     /// A character that two reads made.
     Character,
+    /// In the output of the decompressor.
+    Inflated(Range<usize>),
 }
 
 impl Receiver {
-    pub(super) fn new() -> Receiver {
+    pub(super) fn new(compression: Option<Direction>) -> Receiver {
         Receiver {
             header: [0; MAX_HEADER],
             header_length: 0,
@@ -99,6 +111,8 @@ impl Receiver {
             binary: Vec::new(),
             control: Vec::new(),
             character: Carry::default(),
+            decompressor: None,
+            compression,
         }
     }
 
@@ -115,7 +129,7 @@ impl Receiver {
         role: Role,
         now: Instant,
     ) -> Result<(usize, Option<Located>), Error> {
-        self.forget_lent();
+        self.forget_lent(config);
         if let Some((consumed, located)) = self.whole(input, config, role) {
             return Ok((consumed, Some(located)));
         }
@@ -130,6 +144,8 @@ impl Receiver {
             };
             let located = if frame.opcode.is_control() {
                 self.control(frame, input, &mut at)?
+            } else if self.message.is_some_and(|message| message.compressed) {
+                self.compressed(frame, input, &mut at, config)?
             } else if config.delivery == Delivery::Chunks {
                 self.chunk(frame, input, &mut at)?
             } else {
@@ -177,15 +193,17 @@ impl Receiver {
     }
 
     pub(super) fn is_releasable(&self) -> bool {
-        (self.message.is_none() && (self.text.capacity() > 0 || self.binary.capacity() > 0))
+        (self.message.is_none()
+            && (self.text.capacity() > 0 || self.binary.capacity() > 0 || self.has_releasable_context()))
             || (!self.in_control() && self.control.capacity() > 0)
     }
 
-    pub(super) fn release(&mut self) {
-        self.forget_lent();
+    pub(super) fn release(&mut self, config: &Config) {
+        self.forget_lent(config);
         if self.message.is_none() {
             self.text = String::new();
             self.binary = Vec::new();
+            self.release_context(config);
         }
         if !self.in_control() {
             self.control = Vec::new();
@@ -196,7 +214,7 @@ impl Receiver {
         self.frame.is_some_and(|frame| frame.opcode.is_control())
     }
 
-    fn forget_lent(&mut self) {
+    fn forget_lent(&mut self, config: &Config) {
         if self.lent {
             self.lent = false;
             self.control.clear();
@@ -204,6 +222,7 @@ impl Receiver {
             if self.message.is_none() {
                 self.text.clear();
                 self.binary.clear();
+                self.give_context_back(config);
             }
         }
     }
@@ -217,12 +236,17 @@ impl Receiver {
         role: Role,
         now: Instant,
     ) -> Result<Option<Frame>, Error> {
+        let announced = self.message.map_or(0, |message| message.announced);
+        let is_compressed = self.message.is_some_and(|message| message.compressed);
+        let wire = self.compression.map(|_| compressed::budget(limits).wire());
+        let message = wire.filter(|_| is_compressed).unwrap_or(limits.message);
         let expect = Expect {
             masked: role == Role::Server,
             continuation: self.message.is_some(),
             fragment: self.message.map_or(0, |message| message.fragments) < limits.fragments,
             frame: limits.frame,
-            message: limits.message.saturating_sub(self.message.map_or(0, |message| message.announced)),
+            message: message.saturating_sub(announced),
+            compressed: wire,
         };
         let rest = input.get(*at..).unwrap_or_default();
         let before = usize::from(self.header_length);
@@ -245,7 +269,7 @@ impl Receiver {
         *at += size - before;
         self.header_length = 0;
         self.account(&header, now);
-        let Header { fin, opcode, length, masking_key } = header;
+        let Header { fin, opcode, length, masking_key, .. } = header;
         Ok(Some(Frame { opcode, fin, masking_key, remaining: length }))
     }
 
@@ -265,7 +289,8 @@ impl Receiver {
             OpCode::Binary => Kind::Binary,
             OpCode::Close | OpCode::Ping | OpCode::Pong => return,
         };
-        self.message = Some(Assembly { kind, fragments: 1, announced: header.length, chunked: false, begun: now });
+        let Header { compressed, length: announced, .. } = *header;
+        self.message = Some(Assembly { kind, compressed, fragments: 1, announced, chunked: false, begun: now });
     }
 
     fn control(&mut self, frame: Frame, input: &mut [u8], at: &mut usize) -> Result<Option<Located>, Error> {
@@ -327,9 +352,7 @@ impl Receiver {
             }
             Kind::Text => {
                 mask::apply(payload, frame.masking_key);
-                let room = room(self.text.len(), self.text.capacity(), payload.len(), limits.message);
-                self.text.reserve_exact(room);
-                self.carry.append(&mut self.text, payload)?;
+                self.assemble(kind, payload, limits)?;
             }
         }
         self.frame = frame.rest(payload.len());
@@ -339,6 +362,26 @@ impl Receiver {
         self.end_of_message()?;
         self.lent = true;
         Ok(Some(Located::Message { kind, place: Place::Assembled }))
+    }
+
+    /// Appends a piece to the message under assembly.
+    fn assemble(&mut self, kind: Kind, piece: &[u8], limits: &Limits) -> Result<(), Error> {
+        let (length, capacity) = match kind {
+            Kind::Text => (self.text.len(), self.text.capacity()),
+            Kind::Binary => (self.binary.len(), self.binary.capacity()),
+        };
+        let room = room(length, capacity, piece.len(), limits.message);
+        match kind {
+            Kind::Text => {
+                self.text.reserve_exact(room);
+                self.carry.append(&mut self.text, piece)?;
+            }
+            Kind::Binary => {
+                self.binary.reserve_exact(room);
+                self.binary.extend_from_slice(piece);
+            }
+        }
+        Ok(())
     }
 
     fn chunk(&mut self, frame: Frame, input: &mut [u8], at: &mut usize) -> Result<Option<Located>, Error> {
@@ -426,6 +469,7 @@ impl Place {
             Place::Assembled => Some(&receiver.binary[..]),
             Place::Control(from) => receiver.control.get(*from..),
             Place::Character => Some(receiver.character.as_bytes()),
+            Place::Inflated(range) => receiver.decompressor.as_ref().map(|context| context.output(range.clone())),
         }
         .unwrap_or_default()
     }

@@ -6,10 +6,14 @@
 //! place among messages, and a peer that pings without reading costs a few hundred bytes. What a frame of a fragmented
 //! message needs to know is kept here, so anything may happen between two frames.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Prepared, Shared};
+use crate::config::Config;
+use crate::deflate::{Compressor, Direction};
 use crate::entropy::Keys;
 use crate::error::{CloseCode, SendError};
 use crate::event::{Kind, Message};
@@ -37,16 +41,21 @@ pub struct Sender {
     /// no answer to it can be overdue.
     asked_end: u64,
     /// The time of the call that this one belongs to.
-    now: Instant,
+    pub(super) now: Instant,
     /// When something was last queued, or taken by the transport.
     pub(super) last_sent: Instant,
     /// Since when bytes have been queued and none of them was taken.
     pub(super) waiting_since: Instant,
     /// When our Close went out, or the session ended; until it is out, when the transport last took something.
     pub(super) close_at: Instant,
-    limit: usize,
+    pub(super) config: Arc<Config>,
     state: State,
     message: Option<Begun>,
+    /// What we may compress with, if that was agreed on.
+    compression: Option<Direction>,
+    /// The context for compressed messages. Where it is not to be kept, and comes from a pool, it is there only while one is
+    /// under way.
+    compressor: Option<Box<Compressor>>,
 }
 
 /// When so many bytes of Pongs are queued, the next one waits: two of the longest.
@@ -61,12 +70,20 @@ enum State {
     Aborted,
 }
 
+/// Whether a frame begins a compressed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rsv1 {
+    Clear,
+    Set,
+}
+
 /// A message of unknown length, under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Begun {
     kind: Kind,
     /// Its first frame was sent: what follows are continuations.
     continued: bool,
+    compressed: bool,
 }
 
 /// Whether a message is compressed, decided when it begins. Without a negotiated extension every message goes plain.
@@ -123,7 +140,7 @@ impl<'a> Reason<'a> {
 }
 
 impl Sender {
-    pub(super) fn new(keys: Option<Keys>, limit: usize, now: Instant) -> Sender {
+    pub(super) fn new(keys: Option<Keys>, config: Arc<Config>, compression: Option<Direction>, now: Instant) -> Sender {
         Sender {
             queue: Queue::default(),
             keys,
@@ -136,9 +153,11 @@ impl Sender {
             last_sent: now,
             waiting_since: Instant::NEVER,
             close_at: Instant::NEVER,
-            limit,
+            config,
             state: State::Open,
             message: None,
+            compression,
+            compressor: None,
         }
     }
 
@@ -154,6 +173,8 @@ impl Sender {
 
     /// As [`send`](Sender::send), with a say on compression.
     ///
+    /// With [`Compress::Auto`] and without context takeover, a message that would not become smaller goes plain.
+    ///
     /// # Errors
     ///
     /// As [`send`](Sender::send).
@@ -161,9 +182,23 @@ impl Sender {
     //= rfc6455 6.1 MUST 4: data goes in frames
     //= rfc6455 6.1 MUST 5: the first opcode is text or binary
     //= rfc6455 6.1 MUST 6: the last frame has FIN
-    pub fn send_with(&mut self, message: Message<'_>, _compress: Compress) -> Result<(), SendError> {
+    pub fn send_with(&mut self, message: Message<'_>, compress: Compress) -> Result<(), SendError> {
         self.check_ready()?;
-        self.frame(true, opcode(message.kind()), message.as_bytes());
+        let (opcode, plain) = (opcode(message.kind()), message.as_bytes());
+        match self.context(compress, plain.len()) {
+            None => self.frame(Rsv1::Clear, true, opcode, plain),
+            Some(mut context) => {
+                let payload = context.compress(plain, true);
+                // The peer's window takes what is compressed, and so must ours, where it is kept.
+                let is_smaller = payload.len() < plain.len() || context_is_kept(self.compression);
+                if is_smaller || compress == Compress::Always {
+                    self.frame(Rsv1::Set, true, opcode, payload);
+                } else {
+                    self.frame(Rsv1::Clear, true, opcode, plain);
+                }
+                self.put_back(context);
+            }
+        }
         Ok(())
     }
 
@@ -176,7 +211,7 @@ impl Sender {
     pub fn send_shared(&mut self, shared: &Shared) -> Result<(), SendError> {
         self.check_ready()?;
         if self.keys.is_some() {
-            self.frame(true, opcode(shared.kind()), shared.as_bytes());
+            self.frame(Rsv1::Clear, true, opcode(shared.kind()), shared.as_bytes());
         } else {
             let header = Header::encode(true, opcode(shared.kind()), shared.as_bytes().len() as u64, None);
             self.queueing();
@@ -186,31 +221,41 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues a message that was framed once for many sessions.
+    /// Queues a message that was framed, and perhaps compressed, once for many sessions. It goes plain where this session
+    /// agreed on context takeover for what we send, or on a window smaller than any that it was compressed for.
     ///
     /// # Errors
     ///
     /// As [`send`](Sender::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         self.check_ready()?;
+        // What the window of the peer takes and ours does not would part them.
+        let window = self.compression.filter(|direction| !direction.takeover).map(|direction| direction.window);
+        let framed = prepared.variant(window);
         if self.keys.is_some() {
-            self.frame(true, opcode(prepared.kind()), prepared.payload());
+            let rsv1 = if framed.compressed { Rsv1::Set } else { Rsv1::Clear };
+            self.frame(rsv1, true, opcode(prepared.kind()), framed.payload());
         } else {
             self.queueing();
-            self.queue.insert(prepared.frame());
+            self.queue.insert(&framed.frame);
         }
         Ok(())
     }
 
     /// Begins a message of unknown length. Nothing is sent until [`append`](Sender::append) or
-    /// [`finish`](Sender::finish); control frames and flushes may come between.
+    /// [`finish`](Sender::finish); control frames and flushes may come between. With [`Compress::Auto`] it is compressed if
+    /// that was negotiated, and each part can be decompressed as soon as it has arrived.
     ///
     /// # Errors
     ///
     /// As [`send`](Sender::send).
-    pub fn begin(&mut self, kind: Kind, _compress: Compress) -> Result<(), SendError> {
+    pub fn begin(&mut self, kind: Kind, compress: Compress) -> Result<(), SendError> {
         self.check_ready()?;
-        self.message = Some(Begun { kind, continued: false });
+        let context = self.context(compress, usize::MAX);
+        self.message = Some(Begun { kind, continued: false, compressed: context.is_some() });
+        if context.is_some() {
+            self.compressor = context;
+        }
         Ok(())
     }
 
@@ -232,7 +277,7 @@ impl Sender {
     /// As [`append`](Sender::append).
     pub fn finish_with(&mut self, last: Message<'_>) -> Result<(), SendError> {
         self.part(true, last)?;
-        self.message = None;
+        self.end_message();
         Ok(())
     }
 
@@ -244,7 +289,7 @@ impl Sender {
     pub fn finish(&mut self) -> Result<(), SendError> {
         let begun = self.begun()?;
         self.fragment(begun, true, &[]);
-        self.message = None;
+        self.end_message();
         Ok(())
     }
 
@@ -264,7 +309,7 @@ impl Sender {
         if !self.queue.has_passed(self.asked_end) {
             return Err(SendError::PingQueued);
         }
-        self.frame(true, OpCode::Ping, payload);
+        self.frame(Rsv1::Clear, true, OpCode::Ping, payload);
         self.asked_end = self.queue.end();
         Ok(())
     }
@@ -277,7 +322,7 @@ impl Sender {
         if self.state == State::Open {
             self.flush_pong(true);
             match close {
-                Close::Empty => self.frame(true, OpCode::Close, &[]),
+                Close::Empty => self.frame(Rsv1::Clear, true, OpCode::Close, &[]),
                 Close::With(code, reason) => {
                     let mut body = [0; MAX_CONTROL];
                     let length = 2 + reason.0.len();
@@ -287,13 +332,13 @@ impl Sender {
                         *head = code.get().to_be_bytes();
                         tail.copy_from_slice(reason.0.as_bytes());
                     }
-                    self.frame(true, OpCode::Close, body.get(..length).unwrap_or_default());
+                    self.frame(Rsv1::Clear, true, OpCode::Close, body.get(..length).unwrap_or_default());
                 }
             }
             self.state = State::Closing;
             self.close_at = self.now;
             self.asked_end = self.queue.end();
-            self.message = None;
+            self.end_messages();
         }
     }
 
@@ -303,7 +348,7 @@ impl Sender {
     pub fn abort(&mut self) {
         if self.state != State::Aborted {
             self.state = State::Aborted;
-            self.message = None;
+            self.end_messages();
             self.pong_waits = false;
             self.queue.clear();
             self.waiting_since = Instant::NEVER;
@@ -319,7 +364,7 @@ impl Sender {
     /// `receive`, not only before each read: one read may hold many messages. Keep what is left of the read, let the
     /// transport take some, and an echo never sees that error.
     pub fn is_full(&self) -> bool {
-        self.queue.len() >= self.limit
+        self.queue.len() >= self.config.limits.output
     }
 
     /// How many bytes are queued that the transport has not taken.
@@ -372,7 +417,7 @@ impl Sender {
     /// A Ping of the engine's own, unless one of the caller's is about to be sent.
     pub(super) fn keep_alive_ping(&mut self) {
         if !self.is_asking() {
-            self.frame(true, OpCode::Ping, &[]);
+            self.frame(Rsv1::Clear, true, OpCode::Ping, &[]);
             self.asked_end = self.queue.end();
         }
     }
@@ -401,7 +446,7 @@ impl Sender {
         if self.state != State::Aborted {
             self.state = State::Ended;
         }
-        self.message = None;
+        self.end_messages();
         self.close_at = self.now;
     }
 
@@ -423,13 +468,38 @@ impl Sender {
     }
 
     pub(super) fn is_releasable(&self) -> bool {
-        self.queue.is_releasable() || (!self.pong_waits && self.pong.capacity() > 0)
+        self.queue.is_releasable()
+            || (!self.pong_waits && self.pong.capacity() > 0)
+            || (self.message.is_none()
+                && self
+                    .compressor
+                    .as_ref()
+                    .is_some_and(|context| !context_is_kept(self.compression) || context.is_warm()))
     }
 
     pub(super) fn release(&mut self) {
         self.queue.release();
         if !self.pong_waits {
             self.pong = Vec::new();
+        }
+        if self.message.is_none() {
+            match &mut self.compressor {
+                Some(context) if context_is_kept(self.compression) => context.cool(),
+                _ => self.drop_context(),
+            }
+        }
+    }
+
+    /// Whether the context of compression can be given up for the plain bytes of its window.
+    pub(super) fn can_sleep(&self) -> bool {
+        self.message.is_none() && self.compressor.as_ref().is_some_and(|context| context.is_awake())
+    }
+
+    pub(super) fn sleep(&mut self) {
+        if self.can_sleep()
+            && let Some(context) = &mut self.compressor
+        {
+            context.sleep();
         }
     }
 
@@ -470,8 +540,61 @@ impl Sender {
     //= rfc6455 5.4 MUST 1: fragments go in the order of the message
     fn fragment(&mut self, begun: Begun, fin: bool, part: &[u8]) {
         let opcode = if begun.continued { OpCode::Continuation } else { opcode(begun.kind) };
-        self.frame(fin, opcode, part);
+        match if begun.compressed { self.compressor.take() } else { None } {
+            None => self.frame(Rsv1::Clear, fin, opcode, part),
+            Some(mut context) => {
+                let rsv1 = if begun.continued { Rsv1::Clear } else { Rsv1::Set };
+                self.frame(rsv1, fin, opcode, context.compress(part, fin));
+                self.compressor = Some(context);
+            }
+        }
         self.message = Some(Begun { continued: true, ..begun });
+    }
+
+    /// The context to compress a message of this length with; none where it goes plain.
+    fn context(&mut self, compress: Compress, length: usize) -> Option<Box<Compressor>> {
+        let direction = self.compression?;
+        let compression = self.config.compression()?;
+        let goes_plain = match compress {
+            Compress::Auto => length < compression.threshold,
+            Compress::Never => true,
+            Compress::Always => false,
+        };
+        if goes_plain {
+            return None;
+        }
+        if self.compressor.is_some() {
+            return self.compressor.take();
+        }
+        let settings = compression.settings(direction.window);
+        Compressor::lent(settings, direction.takeover, compression.hibernate.is_some(), compression.pool.as_ref())
+    }
+
+    /// Keeps a context for the next message, or gives it back to where it was lent.
+    fn put_back(&mut self, context: Box<Compressor>) {
+        match self.config.compression().and_then(|compression| compression.pool.as_ref()) {
+            Some(pool) if !context_is_kept(self.compression) => context.give_back(Some(pool)),
+            _ => self.compressor = Some(context),
+        }
+    }
+
+    fn drop_context(&mut self) {
+        if let Some(context) = self.compressor.take() {
+            context.give_back(self.config.compression().and_then(|compression| compression.pool.as_ref()));
+        }
+    }
+
+    fn end_message(&mut self) {
+        self.message = None;
+        if let Some(context) = self.compressor.take() {
+            self.put_back(context);
+        }
+    }
+
+    /// No data is sent any more.
+    fn end_messages(&mut self) {
+        self.message = None;
+        self.drop_context();
     }
 
     /// Moves the waiting Pong to the queue. While enough of them are on their way it waits, unless nothing may follow later.
@@ -482,7 +605,7 @@ impl Sender {
         if self.pong_waits && (last || self.pongs < MAX_PONGS) {
             let payload = core::mem::take(&mut self.pong);
             let before = self.queue.end();
-            self.frame(true, OpCode::Pong, &payload);
+            self.frame(Rsv1::Clear, true, OpCode::Pong, &payload);
             self.pong = payload;
             self.pong_end = self.queue.end();
             self.pongs = self.pongs.saturating_add(u16::try_from(self.pong_end - before).unwrap_or(MAX_PONGS));
@@ -494,10 +617,13 @@ impl Sender {
     //= rfc6455 6.1 MUST 7: a client masks every frame
     //= rfc6455 6.1 MUST 8: every frame goes to the transport
     //= rfc6455 5.1 MUST NOT 1: a server masks none
-    fn frame(&mut self, fin: bool, opcode: OpCode, payload: &[u8]) {
+    fn frame(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
         self.queueing();
         let key = self.keys.as_mut().map(Keys::masking_key);
-        let header = Header::encode(fin, opcode, payload.len() as u64, key);
+        let mut header = Header::encode(fin, opcode, payload.len() as u64, key);
+        if rsv1 == Rsv1::Set {
+            header = header.compressed();
+        }
         self.queue.write(header.as_bytes().len() + payload.len(), |own| {
             own.extend_from_slice(header.as_bytes());
             match key {
@@ -519,6 +645,11 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("state", &self.state).field("queued", &self.queue.len()).finish_non_exhaustive()
     }
+}
+
+/// Whether the context holds what the next message may refer to.
+fn context_is_kept(compression: Option<Direction>) -> bool {
+    compression.is_some_and(|direction| direction.takeover)
 }
 
 fn opcode(kind: Kind) -> OpCode {
