@@ -144,14 +144,13 @@ impl WebSocket {
 
     fn new(agreed: &Agreed, config: Arc<Config>, keys: Option<Keys>, now: Instant) -> WebSocket {
         let role = if keys.is_some() { Role::Client } else { Role::Server };
-        let (servers, clients) = (agreed.deflate.map(Direction::of_server), agreed.deflate.map(Direction::of_client));
-        let (ours, theirs) = match role {
-            Role::Server => (servers, clients),
-            Role::Client => (clients, servers),
+        let theirs = match role {
+            Role::Server => Direction::of_client,
+            Role::Client => Direction::of_server,
         };
         WebSocket {
-            receiver: Receiver::new(theirs),
-            sender: Sender::new(keys, config, ours, now),
+            receiver: Receiver::new(agreed.deflate.map(theirs)),
+            sender: Sender::new(keys, config, agreed.deflate, now),
             role,
             ending: Ending::default(),
             opened: now,

@@ -6,6 +6,8 @@
 //! place among messages, and a peer that pings without reading costs a few hundred bytes. What a frame of a fragmented
 //! message needs to know is kept here, so anything may happen between two frames.
 
+mod compressed;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,6 +15,7 @@ use core::fmt;
 
 use super::{Prepared, Shared};
 use crate::config::Config;
+use crate::deflate::params::DeflateParameters;
 use crate::deflate::{Compressor, Direction};
 use crate::entropy::Keys;
 use crate::error::{CloseCode, SendError};
@@ -51,8 +54,8 @@ pub struct Sender {
     pub(super) config: Arc<Config>,
     state: State,
     message: Option<Begun>,
-    /// What we may compress with, if that was agreed on.
-    compression: Option<Direction>,
+    /// What was agreed on for compression.
+    deflate: Option<DeflateParameters>,
     /// The context for compressed messages. Where it is not to be kept, and comes from a pool, it is there only while one is
     /// under way.
     compressor: Option<Box<Compressor>>,
@@ -140,7 +143,12 @@ impl<'a> Reason<'a> {
 }
 
 impl Sender {
-    pub(super) fn new(keys: Option<Keys>, config: Arc<Config>, compression: Option<Direction>, now: Instant) -> Sender {
+    pub(super) fn new(
+        keys: Option<Keys>,
+        config: Arc<Config>,
+        deflate: Option<DeflateParameters>,
+        now: Instant,
+    ) -> Sender {
         Sender {
             queue: Queue::default(),
             keys,
@@ -156,7 +164,7 @@ impl Sender {
             config,
             state: State::Open,
             message: None,
-            compression,
+            deflate,
             compressor: None,
         }
     }
@@ -190,7 +198,7 @@ impl Sender {
             Some(mut context) => {
                 let payload = context.compress(plain, true);
                 // The peer's window takes what is compressed, and so must ours, where it is kept.
-                let is_smaller = payload.len() < plain.len() || context_is_kept(self.compression);
+                let is_smaller = payload.len() < plain.len() || self.keeps_context();
                 if is_smaller || compress == Compress::Always {
                     self.frame(Rsv1::Set, true, opcode, payload);
                 } else {
@@ -230,7 +238,7 @@ impl Sender {
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         self.check_ready()?;
         // What the window of the peer takes and ours does not would part them.
-        let window = self.compression.filter(|direction| !direction.takeover).map(|direction| direction.window);
+        let window = self.direction().filter(|direction| !direction.takeover).map(|direction| direction.window);
         let framed = prepared.variant(window);
         if self.keys.is_some() {
             let rsv1 = if framed.compressed { Rsv1::Set } else { Rsv1::Clear };
@@ -372,6 +380,11 @@ impl Sender {
         self.queue.len()
     }
 
+    /// The parameters of permessage-deflate, if it was agreed on (RFC 7692).
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.deflate
+    }
+
     pub(super) fn stamp(&mut self, now: Instant) {
         self.now = now;
     }
@@ -468,13 +481,7 @@ impl Sender {
     }
 
     pub(super) fn is_releasable(&self) -> bool {
-        self.queue.is_releasable()
-            || (!self.pong_waits && self.pong.capacity() > 0)
-            || (self.message.is_none()
-                && self
-                    .compressor
-                    .as_ref()
-                    .is_some_and(|context| !context_is_kept(self.compression) || context.is_warm()))
+        self.queue.is_releasable() || (!self.pong_waits && self.pong.capacity() > 0) || self.has_releasable_context()
     }
 
     pub(super) fn release(&mut self) {
@@ -482,25 +489,7 @@ impl Sender {
         if !self.pong_waits {
             self.pong = Vec::new();
         }
-        if self.message.is_none() {
-            match &mut self.compressor {
-                Some(context) if context_is_kept(self.compression) => context.cool(),
-                _ => self.drop_context(),
-            }
-        }
-    }
-
-    /// Whether the context of compression can be given up for the plain bytes of its window.
-    pub(super) fn can_sleep(&self) -> bool {
-        self.message.is_none() && self.compressor.as_ref().is_some_and(|context| context.is_awake())
-    }
-
-    pub(super) fn sleep(&mut self) {
-        if self.can_sleep()
-            && let Some(context) = &mut self.compressor
-        {
-            context.sleep();
-        }
+        self.release_context();
     }
 
     //= rfc6455 6.1 MUST 2: messages are sent only while open
@@ -551,52 +540,6 @@ impl Sender {
         self.message = Some(Begun { continued: true, ..begun });
     }
 
-    /// The context to compress a message of this length with; none where it goes plain.
-    fn context(&mut self, compress: Compress, length: usize) -> Option<Box<Compressor>> {
-        let direction = self.compression?;
-        let compression = self.config.compression()?;
-        let goes_plain = match compress {
-            Compress::Auto => length < compression.threshold,
-            Compress::Never => true,
-            Compress::Always => false,
-        };
-        if goes_plain {
-            return None;
-        }
-        if self.compressor.is_some() {
-            return self.compressor.take();
-        }
-        let settings = compression.settings(direction.window);
-        Compressor::lent(settings, direction.takeover, compression.hibernate.is_some(), compression.pool.as_ref())
-    }
-
-    /// Keeps a context for the next message, or gives it back to where it was lent.
-    fn put_back(&mut self, context: Box<Compressor>) {
-        match self.config.compression().and_then(|compression| compression.pool.as_ref()) {
-            Some(pool) if !context_is_kept(self.compression) => context.give_back(Some(pool)),
-            _ => self.compressor = Some(context),
-        }
-    }
-
-    fn drop_context(&mut self) {
-        if let Some(context) = self.compressor.take() {
-            context.give_back(self.config.compression().and_then(|compression| compression.pool.as_ref()));
-        }
-    }
-
-    fn end_message(&mut self) {
-        self.message = None;
-        if let Some(context) = self.compressor.take() {
-            self.put_back(context);
-        }
-    }
-
-    /// No data is sent any more.
-    fn end_messages(&mut self) {
-        self.message = None;
-        self.drop_context();
-    }
-
     /// Moves the waiting Pong to the queue. While enough of them are on their way it waits, unless nothing may follow later.
     fn flush_pong(&mut self, last: bool) {
         if self.queue.has_passed(self.pong_end) {
@@ -645,11 +588,6 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("state", &self.state).field("queued", &self.queue.len()).finish_non_exhaustive()
     }
-}
-
-/// Whether the context holds what the next message may refer to.
-fn context_is_kept(compression: Option<Direction>) -> bool {
-    compression.is_some_and(|direction| direction.takeover)
 }
 
 fn opcode(kind: Kind) -> OpCode {
