@@ -142,6 +142,40 @@ pub struct Limits {
     pub stall_timeout: Option<Duration>,
     /// Since a byte was last received or sent, until the session's buffers are given back. Default 1 s.
     pub release: Option<Duration>,
+    /// What a connection over HTTP/2 may hold beside its sessions.
+    pub http2: Http2Limits,
+}
+
+/// What a peer may make a connection over HTTP/2 hold or do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// Streams at a time, sessions and other requests. Beyond: they are refused (REFUSED_STREAM). Default 100.
+    pub sessions: u32,
+    /// Bytes that may be under way to a session. At least, and by default, 65,535.
+    pub session_window: u32,
+    /// Bytes that may be under way to all sessions together. At least 65,535. Default 1 MiB.
+    pub connection_window: u32,
+    /// Frames that serve nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA) in 30 s, beyond those that useful ones
+    /// answer for. Beyond: ENHANCE_YOUR_CALM. Default 1000.
+    pub idle_frames: u32,
+    /// Streams that are reset in 30 s, by either side. Beyond: ENHANCE_YOUR_CALM. Default 200.
+    pub resets: u32,
+    /// Bytes of answers (to PING, SETTINGS and such) that wait for the transport. Beyond: ENHANCE_YOUR_CALM. Default
+    /// 64 KiB.
+    pub answers: usize,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Http2Limits {
+        Http2Limits {
+            sessions: 100,
+            session_window: 65_535,
+            connection_window: 1 << 20,
+            idle_frames: 1000,
+            resets: 200,
+            answers: 64 << 10,
+        }
+    }
 }
 
 impl Limits {
@@ -168,6 +202,7 @@ impl Default for Limits {
             lifetime: None,
             stall_timeout: Some(Duration::from_secs(60)),
             release: Some(Duration::from_secs(1)),
+            http2: Http2Limits::default(),
         }
     }
 }

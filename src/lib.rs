@@ -19,6 +19,7 @@ mod event;
 mod frame;
 mod handshake;
 mod http1;
+mod http2;
 mod queue;
 mod server;
 mod time;

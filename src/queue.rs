@@ -31,6 +31,8 @@ pub(crate) struct Queue {
     length: usize,
     /// Counts all bytes acknowledged since the beginning.
     acknowledged: u64,
+    /// How many bytes at the front a carrier has promised to its peer: they go out, whatever happens.
+    pinned: usize,
 }
 
 /// A shared body and the count of own bytes that go before it.
@@ -123,6 +125,7 @@ impl Queue {
         let count = count.min(self.length);
         self.length -= count;
         self.acknowledged += count as u64;
+        self.pinned = self.pinned.saturating_sub(count);
         let mut left = count;
         while left > 0 {
             let front = self.shared.as_ref().and_then(|shared| shared.front());
@@ -148,9 +151,50 @@ impl Queue {
         count
     }
 
-    /// Drops everything.
+    /// Promises the next bytes that are not promised yet; says from which position on they are.
+    pub(crate) fn pin(&mut self, count: usize) -> u64 {
+        let from = self.acknowledged + self.pinned as u64;
+        self.pinned += count.min(self.length - self.pinned);
+        from
+    }
+
+    /// The position of the first byte.
+    pub(crate) fn position(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Bytes that are promised.
+    pub(crate) fn pinned(&self) -> usize {
+        self.pinned
+    }
+
+    /// Some of the queue, in slices.
+    pub(crate) fn stretch(&self, from: u64, length: usize) -> impl Iterator<Item = &[u8]> {
+        let mut skip = usize::try_from(from.saturating_sub(self.acknowledged)).unwrap_or(usize::MAX);
+        let mut left = length;
+        self.slices().filter_map(move |slice| {
+            let slice = slice.get(skip..).or_else(|| {
+                skip -= slice.len();
+                None
+            })?;
+            skip = 0;
+            let slice = slice.get(..left).unwrap_or(slice);
+            left -= slice.len();
+            (!slice.is_empty()).then_some(slice)
+        })
+    }
+
+    /// Drops everything that is not promised.
     pub(crate) fn clear(&mut self) {
-        self.acknowledge(self.length);
+        if self.pinned == 0 {
+            self.acknowledge(self.length);
+            return;
+        }
+        let kept: Vec<u8> = self.stretch(self.acknowledged, self.pinned).flatten().copied().collect();
+        let (pinned, acknowledged) = (self.pinned, self.acknowledged);
+        *self = Queue { acknowledged, ..Queue::default() };
+        self.push(&kept);
+        self.pinned = pinned;
     }
 
     /// Whether an empty queue holds on to memory.
@@ -188,6 +232,7 @@ mod tests {
         Push(Vec<u8>),
         Insert(Vec<u8>),
         Acknowledge(usize),
+        Pin(usize),
         Clear,
         Release,
     }
@@ -198,6 +243,7 @@ mod tests {
             6 => bytes().prop_map(Step::Push),
             4 => bytes().prop_map(Step::Insert),
             6 => prop_oneof![0usize..20, 0usize..9000].prop_map(Step::Acknowledge),
+            2 => (0usize..3000).prop_map(Step::Pin),
             1 => Just(Step::Clear),
             1 => Just(Step::Release),
         ]
@@ -206,7 +252,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_as_a_plain_list_of_bytes(steps in prop::collection::vec(step(), 0..80)) {
-            let (mut queue, mut model, mut passed) = (Queue::default(), Vec::<u8>::new(), 0u64);
+            let (mut queue, mut model, mut passed, mut pinned) = (Queue::default(), Vec::<u8>::new(), 0u64, 0usize);
             for step in steps {
                 match step {
                     Step::Push(bytes) => {
@@ -220,10 +266,22 @@ mod tests {
                     Step::Acknowledge(count) => {
                         queue.acknowledge(count);
                         passed += model.drain(..count.min(model.len())).len() as u64;
+                        pinned = pinned.saturating_sub(count);
+                    }
+                    Step::Pin(count) => {
+                        let from = queue.pin(count);
+                        prop_assert_eq!(from, passed + pinned as u64);
+                        let stretch: Vec<u8> = queue.stretch(from, count).flatten().copied().collect();
+                        let end = model.len().min(pinned + count);
+                        prop_assert_eq!(&stretch[..], &model[pinned..end]);
+                        pinned = end;
                     }
                     Step::Clear => {
                         queue.clear();
-                        passed += model.drain(..).len() as u64;
+                        if pinned == 0 {
+                            passed += model.len() as u64;
+                        }
+                        model.truncate(pinned);
                     }
                     Step::Release => queue.release(),
                 }

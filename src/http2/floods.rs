@@ -1,0 +1,89 @@
+//! What may a peer make us do for nothing? (RFC 9113 §10.5)
+//!
+//! Two purses. From one is paid for frames that serve nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, empty
+//! CONTINUATION, unknown ones. From the other for resets, whichever side sends them, since a peer can make us reset as well as
+//! reset itself. Both are filled again by time; the first by useful frames too, as these are what WINDOW_UPDATE answers.
+
+use super::error::Http2Error;
+use crate::config::Http2Limits;
+use crate::time::Instant;
+
+#[derive(Debug)]
+pub(super) struct Floods {
+    idle_frames: Purse,
+    resets: Purse,
+}
+
+#[derive(Debug)]
+struct Purse {
+    left: u32,
+    most: u32,
+    since: Instant,
+}
+
+/// In this time an empty purse fills.
+const SECONDS: u64 = 30;
+
+impl Floods {
+    pub(super) fn new(limits: &Http2Limits, now: Instant) -> Floods {
+        let purse = |most| Purse { left: most, most, since: now };
+        Floods { idle_frames: purse(limits.idle_frames), resets: purse(limits.resets) }
+    }
+
+    /// A frame that serves nothing by itself.
+    pub(super) fn idle_frames(&mut self, cost: u32, now: Instant) -> Result<(), Http2Error> {
+        self.idle_frames.pay(cost, now).ok_or(Http2Error::TooManyIdleFrames)
+    }
+
+    /// A frame that serves something, either way.
+    pub(super) fn useful(&mut self) {
+        self.idle_frames.left = self.idle_frames.most.min(self.idle_frames.left.saturating_add(2));
+    }
+
+    /// A stream that is reset, by either side.
+    pub(super) fn reset(&mut self, now: Instant) -> Result<(), Http2Error> {
+        self.resets.pay(1, now).ok_or(Http2Error::TooManyResets)
+    }
+}
+
+impl Purse {
+    fn pay(&mut self, cost: u32, now: Instant) -> Option<()> {
+        if cost == 0 {
+            return Some(());
+        }
+        let passed = u64::try_from(now.since(self.since).as_millis()).unwrap_or(u64::MAX);
+        let earned = passed.saturating_mul(u64::from(self.most)) / (SECONDS * 1000);
+        if earned > 0 {
+            self.since = now;
+            self.left = u32::try_from(earned).unwrap_or(u32::MAX).saturating_add(self.left).min(self.most);
+        }
+        self.left = self.left.checked_sub(cost)?;
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_purse_is_emptied_and_filled_again() {
+        let start = Instant::from_nanos(0);
+        let limits = Http2Limits { idle_frames: 10, resets: 3, ..Http2Limits::default() };
+        let mut floods = Floods::new(&limits, start);
+        for _ in 0..3 {
+            assert_eq!(floods.reset(start), Ok(()));
+        }
+        assert_eq!(floods.reset(start), Err(Http2Error::TooManyResets));
+        assert_eq!(floods.reset(start + Duration::from_secs(9)), Err(Http2Error::TooManyResets));
+        assert_eq!(floods.reset(start + Duration::from_secs(10)), Ok(()), "one of three in ten seconds");
+        for _ in 0..5 {
+            assert_eq!(floods.idle_frames(2, start), Ok(()));
+        }
+        floods.useful();
+        assert_eq!(floods.idle_frames(2, start), Ok(()));
+        assert_eq!(floods.idle_frames(1, start), Err(Http2Error::TooManyIdleFrames));
+    }
+}
