@@ -233,6 +233,8 @@ pub enum RequestError {
     ForbiddenOrigin,
     /// Bytes came behind the head before the offer was answered. RFC 6455 §4.1 → 400
     EarlyData,
+    /// CONNECT to another host, or for another protocol than WebSocket. RFC 8441 §4 → 501
+    NotImplemented,
     /// The head did not come in time. → 408
     TimedOut,
 }
@@ -247,6 +249,7 @@ impl RequestError {
             RequestError::TargetTooLong => 414,
             RequestError::UnsupportedVersion => 426,
             RequestError::HeadTooLarge | RequestError::TooManyFields => 431,
+            RequestError::NotImplemented => 501,
             RequestError::UnsupportedHttpVersion => 505,
             _ => 400,
         }
@@ -277,6 +280,7 @@ impl fmt::Display for RequestError {
             RequestError::MissingOrigin => "the request needs an Origin",
             RequestError::ForbiddenOrigin => "this Origin is not allowed",
             RequestError::EarlyData => "data came before the handshake was answered",
+            RequestError::NotImplemented => "this protocol is not spoken here",
             RequestError::TimedOut => "the request did not come in time",
         })
     }

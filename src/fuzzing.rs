@@ -11,6 +11,7 @@
 
 pub mod bench;
 mod endpoint;
+pub mod hpack;
 mod operations;
 mod record;
 mod reference;

@@ -29,7 +29,7 @@ mod websocket;
 pub use client::{Client, ClientEvent, OpenError, Opened};
 #[cfg(feature = "deflate")]
 pub use config::Compression;
-pub use config::{Agreed, Config, Delivery, KeepAlive, Limits, OriginCheck, OriginPolicy};
+pub use config::{Agreed, Config, Delivery, Http2Limits, KeepAlive, Limits, OriginCheck, OriginPolicy};
 pub use deflate::params::{DeflateParameters, WindowBits};
 #[cfg(feature = "deflate")]
 pub use deflate::{CompressionLevel, MemoryLevel, Pool};
@@ -42,6 +42,7 @@ pub use handshake::{
     Accept, Classified, Connect, Field, Fields, HttpVersion, Request, RequestHead, Response, ResponseHead, Subprotocol,
     Url,
 };
+pub use http2::{ErrorCode, Http2Error, Scope};
 pub use server::{Offer, PlainRequest, Server, ServerEvent, SessionId};
 #[cfg(feature = "std")]
 pub use time::Clock;

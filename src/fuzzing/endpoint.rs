@@ -161,6 +161,7 @@ impl Endpoint for Server {
             ServerEvent::Refused(error) => record.push(Happening::Refused(error)),
             ServerEvent::Session(_, incoming) => session(incoming, application, record),
             ServerEvent::Closed(_, closed) => record.event(Event::Closed(closed)),
+            ServerEvent::Failed(error) => panic!("HTTP/2: {error}"),
         }
         true
     }

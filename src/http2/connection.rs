@@ -16,19 +16,20 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use super::error::{ErrorCode, Http2Error, Scope};
 use super::floods::Floods;
 use super::flow::{self, Window};
 use super::frame::{self, Kind};
 use super::head::{Fault, Head};
-use super::hpack::{Decoder, Encoder};
+use super::hpack::{Decoder, Encoder, Indexing};
 use super::output::Output;
 use super::settings::Settings;
 use crate::config::Config;
+use crate::handshake::Response;
 use crate::time::{Instant, Timer};
 
 /// What a client's connection begins with (RFC 9113 §3.4).
@@ -46,10 +47,11 @@ pub(crate) enum Role {
 /// What arrived, for somebody else to act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
-    /// The head of a stream; [`Connection::head`] has it until the next call. Its stream may have ended with it.
+    /// The head of a stream, which may have ended with it.
     Head { stream: u32, end: bool },
-    /// Some DATA, there in the input; [`Connection::took`] is to be told how much of it was taken.
-    Data { stream: u32, range: Range<usize> },
+    /// DATA follows in the input, of this length: as much of it as is there is to be handed on, and
+    /// [`Connection::took`] is to be told how much of that was taken.
+    Data { stream: u32, length: usize },
     /// The peer sends no more on this stream.
     End(u32),
     /// The peer, or a fault of its, ended this stream.
@@ -90,7 +92,6 @@ pub(crate) struct Connection<S> {
     scratch: [u8; frame::HEAD],
     filled: u8,
     block: Block,
-    head: Head,
     pub(super) floods: Floods,
     failed: bool,
 }
@@ -226,23 +227,22 @@ impl<S> Connection<S> {
             scratch: [0; frame::HEAD],
             filled: 0,
             block: Block::default(),
-            head: Head::default(),
             failed: false,
         }
     }
 
-    /// The last head that arrived.
-    pub(crate) fn head(&self) -> &Head {
-        &self.head
+    /// Says that some of the peer's preface was read already.
+    pub(crate) fn preface_begun(&mut self, count: usize) {
+        self.filled = count as u8;
     }
 
     /// Consumes bytes off the front of `input` up to something that matters; without that, all of them.
-    pub(crate) fn receive(&mut self, input: &[u8], now: Instant) -> (usize, Option<Arrived>) {
+    pub(crate) fn receive(&mut self, input: &[u8], head: &mut Head, now: Instant) -> (usize, Option<Arrived>) {
         if self.failed {
             return (input.len(), None);
         }
         let mut at = 0;
-        match self.walk(input, &mut at, now) {
+        match self.walk(input, &mut at, head, now) {
             Ok(arrived) => (at, arrived),
             Err(error) => {
                 self.fail(error);
@@ -276,7 +276,13 @@ impl<S> Connection<S> {
         self.output.frame(Kind::GoAway, 0, 0, &[a, b, c, d, e, f, g, h]);
     }
 
-    fn walk(&mut self, input: &[u8], at: &mut usize, now: Instant) -> Result<Option<Arrived>, Http2Error> {
+    fn walk(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        into: &mut Head,
+        now: Instant,
+    ) -> Result<Option<Arrived>, Http2Error> {
         loop {
             let rest = input.get(*at..).unwrap_or_default();
             let arrived = match self.reading {
@@ -317,7 +323,7 @@ impl<S> Connection<S> {
                         return Ok(None);
                     }
                     if self.streams.contains_key(&stream) {
-                        return Ok(Some(Arrived::Data { stream, range: *at..*at + there }));
+                        return Ok(Some(Arrived::Data { stream, length: left as usize }));
                     }
                     *at += there;
                     self.took(there);
@@ -372,7 +378,7 @@ impl<S> Connection<S> {
                 }
                 Reading::Block { last, .. } => {
                     self.go_to(Reading::Head);
-                    if last { self.end_block(now)? } else { None }
+                    if last { self.end_block(into, now)? } else { None }
                 }
                 Reading::Fixed(head) => {
                     let length = head.length.min(8);
@@ -566,20 +572,20 @@ impl<S> Connection<S> {
     }
 
     /// Decodes the block that is whole now, whoever wants it, and says whose head it is.
-    fn end_block(&mut self, now: Instant) -> Result<Option<Arrived>, Http2Error> {
+    fn end_block(&mut self, head: &mut Head, now: Instant) -> Result<Option<Arrived>, Http2Error> {
         let Block { stream, end_stream: end, .. } = self.block;
         self.block.is_under_way = false;
-        self.head.clear();
-        let Connection { decoder, head, config, block, .. } = self;
+        head.clear();
+        let Connection { decoder, config, block, .. } = self;
         decoder.decode(&block.bytes, |field| head.push(field, &config.limits)).map_err(|_| Http2Error::Compression)?;
-        let fault = head.end().err();
+        let fault = head.end();
         let is_new = self.role == Role::Server && stream > self.highest_theirs;
         if is_new {
             self.highest_theirs = stream;
             self.floods.useful();
             let error = if self.streams.len() >= self.ours.max_concurrent_streams as usize {
                 Http2Error::TooManyStreams
-            } else if fault == Some(Fault::Malformed) {
+            } else if fault == Err(Fault::Malformed) {
                 Http2Error::MalformedHead
             } else {
                 return Ok(Some(Arrived::Head { stream, end }));
@@ -595,12 +601,12 @@ impl<S> Connection<S> {
             Http2Error::Trailers
         } else if open.has_head && end {
             return Ok(self.end(stream));
-        } else if open.has_head || fault.is_some() {
+        } else if open.has_head || fault.is_err() {
             Http2Error::MalformedHead
         } else {
-            match self.head.status() {
+            match head.status() {
                 // An interim response.
-                Some(100..=199) if !end && self.head.status() != Some(101) => {
+                Some(100..=199) if !end && head.status() != Some(101) => {
                     self.floods.idle_frames(1, now)?;
                     return Ok(None);
                 }
@@ -628,6 +634,28 @@ impl<S> Connection<S> {
         self.floods.reset(now)?;
         self.cancel(stream, error.code());
         Ok(Arrived::Reset(stream, error.code()))
+    }
+
+    /// Resets a stream for a head that is none.
+    pub(crate) fn malformed(&mut self, stream: u32, now: Instant) {
+        match self.reset(stream, Http2Error::MalformedHead, now) {
+            Ok(_) => _ = self.streams.remove(&stream),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        self.output.len() > 0 || !self.output.ready.is_empty() || !self.touched.is_empty()
+    }
+
+    /// Whether it has ended for a fault.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// All streams that are open.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.streams.keys().copied().collect()
     }
 
     /// Resets a stream.
@@ -693,6 +721,51 @@ impl<S> Connection<S> {
         }
     }
 
+    /// Opens the stream whose head has just arrived.
+    pub(crate) fn accept(&mut self, stream: u32, end: bool, session: S) {
+        let mut open = Box::new(Stream::new(session, self.ours.initial_window_size));
+        open.ended_theirs = end;
+        open.has_head = true;
+        self.streams.insert(stream, open);
+    }
+
+    pub(crate) fn session(&mut self, stream: u32) -> Option<&mut S> {
+        self.streams.get_mut(&stream).map(|open| &mut open.session)
+    }
+
+    /// Writes the head of a response. What ends its stream is DATA.
+    pub(crate) fn respond(&mut self, stream: u32, response: &Response, content_length: Option<usize>) {
+        let mut block = Vec::new();
+        self.encoder.begin(&mut block);
+        let status = response.status().to_string();
+        self.encoder.encode(b":status", status.as_bytes(), Indexing::Without, &mut block);
+        for field in response.fields().iter() {
+            let name = field.name.to_ascii_lowercase();
+            let indexing = if is_secret(&name) { Indexing::Never } else { Indexing::Add };
+            self.encoder.encode(name.as_bytes(), field.value, indexing, &mut block);
+        }
+        if let Some(length) = content_length {
+            self.encoder.encode(b"content-length", length.to_string().as_bytes(), Indexing::Without, &mut block);
+        }
+        self.write_block(stream, &block);
+    }
+
+    /// Writes a block of fields, in as many frames as it takes.
+    fn write_block(&mut self, stream: u32, block: &[u8]) {
+        let mut kind = Kind::Headers;
+        let mut rest = block;
+        loop {
+            let length = rest.len().min(self.output.max_payload as usize);
+            let (part, after) = rest.split_at_checked(length).unwrap_or_default();
+            let flags = if after.is_empty() { frame::END_HEADERS } else { 0 };
+            self.output.frame(kind, flags, stream, part);
+            if after.is_empty() {
+                return;
+            }
+            (kind, rest) = (Kind::Continuation, after);
+        }
+    }
+
     /// Whether nobody has opened this stream yet.
     fn is_idle(&self, stream: u32) -> bool {
         let by_client = stream % 2 == 1;
@@ -715,4 +788,9 @@ impl<S> Connection<S> {
         self.filled += there as u8;
         filled + there >= count
     }
+}
+
+/// Whether a field's value is to be in no table.
+fn is_secret(name: &str) -> bool {
+    matches!(name, "authorization" | "cookie" | "proxy-authorization" | "set-cookie")
 }

@@ -12,8 +12,8 @@ use crate::config::Limits;
 use crate::handshake::Fields;
 
 /// A head under way, and then whole. Its buffers serve one head after the other.
-#[derive(Debug, Default)]
-pub(super) struct Head {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Head {
     text: Vec<u8>,
     method: Option<Range<usize>>,
     scheme: Option<Range<usize>>,
@@ -30,7 +30,7 @@ pub(super) struct Head {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Malformed,
     TooLarge,
     TooManyFields,
@@ -38,7 +38,7 @@ pub(super) enum Fault {
 
 /// What a request asks for, as its pseudo-header fields say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asks<'a> {
+pub(crate) enum Asks<'a> {
     /// Something by a method other than CONNECT.
     Resource { method: &'a str, path: &'a str },
     /// A protocol on this stream (RFC 8441 §4).
@@ -70,6 +70,11 @@ impl Head {
         } else {
             self.keep(field).err()
         };
+    }
+
+    /// Why it cannot be answered as it wants.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     /// Says that there are no more; a fault if it is no head.
@@ -122,7 +127,7 @@ impl Head {
     }
 
     /// What a request asks for; none where it is malformed.
-    pub(super) fn asks(&self) -> Option<Asks<'_>> {
+    pub(crate) fn asks(&self) -> Option<Asks<'_>> {
         let (method, scheme, path) = (self.text(&self.method), self.text(&self.scheme), self.text(&self.path));
         let host = self.fields().first("host").map(|field| field.value);
         let differs = |host: &[u8]| self.authority().is_some_and(|authority| authority.as_bytes() != host);
@@ -141,7 +146,7 @@ impl Head {
     }
 
     /// The status of a response; none where it is malformed.
-    pub(super) fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         let [method, scheme, path, authority, protocol] =
             [&self.method, &self.scheme, &self.path, &self.authority, &self.protocol];
         let is_request = [method, scheme, path, authority, protocol].iter().any(|pseudo| pseudo.is_some());
@@ -154,11 +159,11 @@ impl Head {
         self.text(&self.scheme)
     }
 
-    pub(super) fn authority(&self) -> Option<&str> {
+    pub(crate) fn authority(&self) -> Option<&str> {
         self.text(&self.authority)
     }
 
-    pub(super) fn fields(&self) -> Fields<'_> {
+    pub(crate) fn fields(&self) -> Fields<'_> {
         Fields::from_lines(self.lines.and_then(|lines| self.text.get(lines..)).unwrap_or_default())
     }
 

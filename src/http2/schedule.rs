@@ -15,9 +15,9 @@ use crate::time::{Instant, Timer};
 /// What a stream carries.
 pub(crate) trait Carried {
     /// What is queued.
-    fn queue(&self) -> &Queue;
+    fn queue(&self) -> Option<&Queue>;
     /// As it is to be sent.
-    fn prepare(&mut self) -> &mut Queue;
+    fn prepare(&mut self) -> Option<&mut Queue>;
     /// Says that so many bytes of it were taken by the transport.
     fn transmitted(&mut self, count: usize, now: Instant);
     /// What is to become of its stream, when what is queued is sent.
@@ -34,7 +34,9 @@ pub(crate) enum Ending {
     Open,
     /// Nothing more is sent: END_STREAM.
     End,
-    /// It is over: END_STREAM if the peer has sent its own, else a reset with NO_ERROR or CANCEL.
+    /// The response is sent: END_STREAM, and if the peer has not sent its own, no need of more (RFC 9113 §8.1).
+    Done,
+    /// It is over: END_STREAM if the peer has sent its own, else a reset.
     Close,
     /// RST_STREAM with CANCEL.
     Reset,
@@ -49,7 +51,8 @@ impl<S: Carried> Connection<S> {
             && let Some(id) = self.output.ready.pop_front()
         {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
-            let queue = stream.session.prepare();
+            stream.is_ready = false;
+            let Some(queue) = stream.session.prepare() else { continue };
             let waiting = queue.len() - queue.pinned();
             let length = waiting
                 .min(stream.send_window.available_with(initial))
@@ -78,7 +81,7 @@ impl<S: Carried> Connection<S> {
                     (Some(self.output.own()), from, length)
                 }
                 Stretch::Session { stream, from, length } => {
-                    (self.streams.get(&stream).map(|stream| stream.session.queue()), from, length)
+                    (self.streams.get(&stream).and_then(|stream| stream.session.queue()), from, length)
                 }
             };
             queue.into_iter().flat_map(move |queue| queue.stretch(from, length))
@@ -114,11 +117,14 @@ impl<S: Carried> Connection<S> {
         while let Some(id) = self.touched.pop() {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.is_touched = false;
-            let queue = stream.session.prepare();
-            let waits = queue.len() > queue.pinned();
+            let waits = stream.session.prepare().is_some_and(|queue| queue.len() > queue.pinned());
             match stream.session.ending() {
                 Ending::Open => {}
                 Ending::End => self.end_stream(id),
+                Ending::Done => {
+                    self.end_stream(id);
+                    self.cancel(id, ErrorCode::NO_ERROR);
+                }
                 Ending::Close if stream.ended_theirs => self.end_stream(id),
                 Ending::Close | Ending::Reset => self.cancel(id, ErrorCode::CANCEL),
             }
@@ -137,7 +143,7 @@ impl<S: Carried> Connection<S> {
     }
 
     /// Acts on the deadlines that have come.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant, mut handled: impl FnMut(u32)) {
         while let Some((deadline, id)) = self.deadlines.first().copied()
             && deadline <= now
         {
@@ -145,6 +151,7 @@ impl<S: Carried> Connection<S> {
             if let Some(stream) = self.streams.get_mut(&id) {
                 stream.deadline = None;
                 stream.session.handle_timeout(now);
+                handled(id);
                 self.touch(id);
                 self.rearm(id);
             }
@@ -170,7 +177,7 @@ impl<S: Carried> Connection<S> {
         if let Some(stream) = self.streams.get(&id)
             && stream.is_over()
             && stream.session.is_closed()
-            && stream.session.queue().pinned() == 0
+            && stream.session.queue().is_none_or(|queue| queue.pinned() == 0)
             && let Some(stream) = self.streams.remove(&id)
             && let Some((armed, _)) = stream.deadline
         {

@@ -278,8 +278,22 @@ impl WebSocket {
 
     /// The queue as `transmit` shows it.
     pub(crate) fn queue(&mut self) -> &Queue {
+        self.queue_mut()
+    }
+
+    /// The same, for a carrier that pins some of it.
+    pub(crate) fn queue_mut(&mut self) -> &mut Queue {
         self.sender.prepare();
+        &mut self.sender.queue
+    }
+
+    /// The queue as it was last shown.
+    pub(crate) fn queued(&self) -> &Queue {
         &self.sender.queue
+    }
+
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.sender.config
     }
 
     /// Queues the bytes that go before the first frame: the response that upgraded the connection.

@@ -12,6 +12,8 @@ mod encoder;
 mod huffman;
 mod integer;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 

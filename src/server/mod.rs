@@ -9,17 +9,21 @@
 //! The head of a request is parsed where it lies: in the read that brought it whole, or in a buffer that collected it. What
 //! the application decides with, an [`Offer`] or a [`PlainRequest`], borrows it, and leaves it behind if nothing was decided.
 
+mod http2;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
+use self::http2::{Exchange, Http2};
 use crate::config::Config;
 use crate::error::RequestError;
 use crate::event::{Cause, Closed};
 use crate::handshake::{Accept, Classified, Request, RequestHead, Response};
 use crate::http1::scan::Scan;
 use crate::http1::{head, write};
+use crate::http2::{Connection, Head, Http2Error, PREFACE, PREFACE_HEAD};
 use crate::queue::Queue;
 use crate::time::{Earliest, Instant, Timer};
 use crate::websocket::{Incoming, Sender, Transport, WebSocket};
@@ -56,6 +60,8 @@ enum Phase {
     },
     Open(WebSocket),
     Answered(Box<Answered>),
+    /// Not HTTP/1.1 after all: many streams, each with phases of its own.
+    Http2(Box<Http2>),
 }
 
 /// A connection that is not to become a WebSocket: it has its response, and ends.
@@ -90,6 +96,8 @@ pub enum ServerEvent<'s> {
     Session(SessionId, Incoming<'s>),
     /// A request that was waiting for the application's answer came to its end without it.
     Closed(SessionId, Closed),
+    /// The connection over HTTP/2 has failed, and all its sessions with it, each of which says so; GOAWAY is queued.
+    Failed(Http2Error),
 }
 
 /// A valid request for a WebSocket, waiting for its answer.
@@ -115,10 +123,23 @@ pub struct PlainRequest<'s> {
 #[derive(Debug)]
 struct Decision<'s> {
     config: &'s Arc<Config>,
-    phase: &'s mut Phase,
-    /// Where a head that lies in the caller's buffer is to be kept if nothing is decided.
-    keep: Option<(&'s mut Vec<u8>, &'s [u8])>,
+    target: Target<'s>,
     now: Instant,
+}
+
+/// What is decided on.
+#[derive(Debug)]
+enum Target<'s> {
+    Http1 {
+        phase: &'s mut Phase,
+        /// Where a head that lies in the caller's buffer is to be kept if nothing is decided.
+        keep: Option<(&'s mut Vec<u8>, &'s [u8])>,
+    },
+    Http2 {
+        connection: &'s mut Connection<Exchange>,
+        stream: u32,
+        head: &'s Head,
+    },
 }
 
 impl Server {
@@ -131,6 +152,10 @@ impl Server {
     /// [`WebSocket::receive`] does.
     pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ServerEvent<'s>> {
         self.forget_head();
+        if let Phase::Http2(_) = self.phase {
+            let Phase::Http2(http2) = &mut self.phase else { return None };
+            return http2.receive(input, &self.config, now);
+        }
         if let Phase::Deciding { for_websocket } = self.phase {
             let is_early = for_websocket && !input.is_empty();
             *input = &mut [];
@@ -147,6 +172,13 @@ impl Server {
                 Ok(Some(end)) => {
                     let (taken, rest) = core::mem::take(input).split_at_mut_checked(end).unwrap_or_default();
                     *input = rest;
+                    // The first lines of the preface read as a head of HTTP/1.1, and as no valid one.
+                    if PREFACE.starts_with(taken) && taken.len() == PREFACE_HEAD && self.head.is_empty() {
+                        let mut http2 = Box::new(Http2::new(Arc::clone(&self.config), now));
+                        http2.connection.preface_begun(taken.len());
+                        self.phase = Phase::Http2(http2);
+                        return self.receive(input, now);
+                    }
                     Some(self.decide(taken, now))
                 }
                 Ok(None) => {
@@ -171,7 +203,7 @@ impl Server {
                     News::Closed(closed) => ServerEvent::Closed(SessionId::HTTP1, closed),
                 })
             }
-            Phase::Head(_) | Phase::Deciding { .. } => None,
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Http2(_) => None,
         }
     }
 
@@ -180,6 +212,7 @@ impl Server {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.receive_eof(now),
             Phase::Answered(answered) => answered.eof = true,
+            Phase::Http2(http2) => http2.end(Cause::Eof, now),
             Phase::Head(_) => self.give_up(None, now),
             Phase::Deciding { .. } => self.give_up(Some(Cause::Eof), now),
         }
@@ -193,6 +226,7 @@ impl Server {
                 answered.queue.clear();
                 answered.eof = true;
             }
+            Phase::Http2(http2) => http2.end(Cause::Reset, now),
             Phase::Head(_) => self.give_up(None, now),
             Phase::Deciding { .. } => self.give_up(Some(Cause::Reset), now),
         }
@@ -236,7 +270,12 @@ impl Server {
     /// Shows what is queued for the transport: see [`WebSocket::transmit`].
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        self.queue().map_or(0, |queue| queue.fill(out))
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.queue().fill(out),
+            Phase::Answered(answered) if !answered.overdue => answered.queue.fill(out),
+            Phase::Http2(http2) => http2.fill(out),
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => 0,
+        }
     }
 
     /// Whether something is queued for the transport.
@@ -245,12 +284,20 @@ impl Server {
             Phase::Open(websocket) => websocket.has_output(),
             Phase::Answered(answered) => !answered.overdue && !answered.queue.is_empty(),
             Phase::Head(_) | Phase::Deciding { .. } => false,
+            Phase::Http2(http2) => http2.has_output(),
         }
     }
 
     /// As [`transmit`](Server::transmit), for targets without `std`.
     pub fn transmit_slices(&mut self) -> impl Iterator<Item = &[u8]> {
-        self.queue().into_iter().flat_map(Queue::slices)
+        // One of the two is there.
+        let (queue, http2) = match &mut self.phase {
+            Phase::Open(websocket) => (Some(websocket.queue()), None),
+            Phase::Answered(answered) if !answered.overdue => (Some(&answered.queue), None),
+            Phase::Http2(http2) => (None, Some(http2.planned())),
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => (None, None),
+        };
+        queue.into_iter().flat_map(Queue::slices).chain(http2.into_iter().flat_map(Connection::slices))
     }
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
@@ -270,6 +317,7 @@ impl Server {
                 }
             }
             Phase::Head(_) | Phase::Deciding { .. } => {}
+            Phase::Http2(http2) => http2.connection.transmitted(count, now),
         }
     }
 
@@ -278,6 +326,7 @@ impl Server {
         let limits = &self.config.limits;
         match &self.phase {
             Phase::Open(websocket) => websocket.poll_timeout(),
+            Phase::Http2(http2) => http2.connection.poll_timeout(),
             Phase::Head(_) | Phase::Deciding { .. } => {
                 Earliest::NONE.or(self.opened + limits.open_timeout, Timer::Open).deadline()
             }
@@ -295,8 +344,10 @@ impl Server {
     /// Acts on the deadlines that have come: see [`WebSocket::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.forget_head();
-        if let Phase::Open(websocket) = &mut self.phase {
-            return websocket.handle_timeout(now);
+        match &mut self.phase {
+            Phase::Open(websocket) => return websocket.handle_timeout(now),
+            Phase::Http2(http2) => return http2.handle_timeout(now),
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => {}
         }
         while self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
             match &mut self.phase {
@@ -309,7 +360,7 @@ impl Server {
                     self.phase.tell(News::Closed(unclean(Cause::Timeout(Timer::Open))));
                 }
                 Phase::Answered(answered) => answered.overdue = true,
-                Phase::Open(_) => {}
+                Phase::Open(_) | Phase::Http2(_) => {}
             }
         }
     }
@@ -319,6 +370,7 @@ impl Server {
         match &self.phase {
             Phase::Head(_) | Phase::Deciding { .. } => Transport::Open,
             Phase::Open(websocket) => websocket.transport(),
+            Phase::Http2(http2) => http2.transport(),
             Phase::Answered(answered) => match (answered.overdue, answered.queue.is_empty(), answered.eof) {
                 (true, false, _) => Transport::Reset,
                 (true, true, _) | (_, true, true) => Transport::Close,
@@ -333,6 +385,7 @@ impl Server {
         match &self.phase {
             Phase::Head(_) | Phase::Deciding { .. } => false,
             Phase::Open(websocket) => websocket.is_closed(),
+            Phase::Http2(http2) => http2.is_closed(),
             Phase::Answered(answered) => {
                 answered.news.is_none() && matches!(self.transport(), Transport::Close | Transport::Reset)
             }
@@ -348,7 +401,7 @@ impl Server {
 
     /// A head that is decided on is of no more use.
     fn forget_head(&mut self) {
-        if self.head.capacity() > 0 && matches!(self.phase, Phase::Open(_) | Phase::Answered(_)) {
+        if self.head.capacity() > 0 && matches!(self.phase, Phase::Open(_) | Phase::Answered(_) | Phase::Http2(_)) {
             self.head = Vec::new();
         }
     }
@@ -357,13 +410,14 @@ impl Server {
         match &mut self.phase {
             Phase::Open(websocket) => Some(websocket.queue()),
             Phase::Answered(answered) if !answered.overdue => Some(&answered.queue),
-            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => None,
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) | Phase::Http2(_) => None,
         }
     }
 
     fn session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
         match &mut self.phase {
             Phase::Open(websocket) if id == SessionId::HTTP1 => Some(websocket),
+            Phase::Http2(http2) => http2.session(id.0),
             _ => None,
         }
     }
@@ -382,11 +436,17 @@ impl Server {
         match head.map(|head| head.classify(config)) {
             Ok(Classified::WebSocket(request)) => {
                 *phase = Phase::Deciding { for_websocket: true };
-                ServerEvent::Offer(Offer { request, decision: Decision { config, phase, keep, now } })
+                ServerEvent::Offer(Offer {
+                    request,
+                    decision: Decision { config, target: Target::Http1 { phase, keep }, now },
+                })
             }
             Ok(Classified::Plain(head)) => {
                 *phase = Phase::Deciding { for_websocket: false };
-                ServerEvent::Request(PlainRequest { head, decision: Decision { config, phase, keep, now } })
+                ServerEvent::Request(PlainRequest {
+                    head,
+                    decision: Decision { config, target: Target::Http1 { phase, keep }, now },
+                })
             }
             //= rfc6455 4.2.1 MUST 1: a bad request gets its error, and nothing after it is read
             Ok(Classified::Refused(error)) | Err(error) => {
@@ -398,11 +458,15 @@ impl Server {
 
     fn deferred(&mut self, id: SessionId, now: Instant) -> Option<(Classified<'_>, Decision<'_>)> {
         let Server { config, phase, head, .. } = self;
+        if let Phase::Http2(_) = phase {
+            let Phase::Http2(http2) = phase else { return None };
+            return http2.deferred(id.0, config, now);
+        }
         if id != SessionId::HTTP1 || !matches!(phase, Phase::Deciding { .. }) {
             return None;
         }
         let classified = head::request(head).ok()?.classify(config);
-        Some((classified, Decision { config, phase, keep: None, now }))
+        Some((classified, Decision { config, target: Target::Http1 { phase, keep: None }, now }))
     }
 
     fn refuse(&mut self, error: RequestError, now: Instant) -> ServerEvent<'_> {
@@ -440,20 +504,32 @@ impl Phase {
 impl<'s> Offer<'s> {
     /// Accepts: the 101 is queued, and bytes that follow the head in the same read are frames.
     //= rfc6455 4.2.2 MUST 1: an offer that passed every check is answered
-    pub fn accept(self, accept: Accept<'_>) -> SessionId {
+    pub fn accept(mut self, accept: Accept<'_>) -> SessionId {
         let (response, agreed) = self.request.answer(&accept);
         let config = accept.config.unwrap_or_else(|| Arc::clone(self.decision.config));
-        let mut websocket = WebSocket::server(&agreed, config, self.decision.now);
-        let mut head = Vec::new();
-        write::upgrade(&response, &mut head);
-        websocket.push_head(&head, self.decision.now);
-        *self.decision.phase = Phase::Open(websocket);
+        let now = self.decision.now;
+        let mut websocket = WebSocket::server(&agreed, config, now);
+        match &mut self.decision.target {
+            Target::Http1 { phase, .. } => {
+                let mut head = Vec::new();
+                write::upgrade(&response, &mut head);
+                websocket.push_head(&head, now);
+                **phase = Phase::Open(websocket);
+            }
+            Target::Http2 { connection, stream, .. } => {
+                connection.respond(*stream, &response, None);
+                if let Some(exchange) = connection.session(*stream) {
+                    *exchange = Exchange::Open(websocket);
+                }
+                connection.touch(*stream);
+            }
+        }
         self.id()
     }
 
     /// Rejects, with any response.
-    pub fn reject(self, response: &Response) {
-        self.decision.phase.answer(response, false, self.decision.now);
+    pub fn reject(mut self, response: &Response) {
+        self.decision.answer(response, false);
     }
 
     /// Leaves the offer unanswered for now: [`Server::offer`] lends it again.
@@ -463,7 +539,7 @@ impl<'s> Offer<'s> {
 
     /// What [`Server::offer`] knows it by, and its session if it is accepted.
     pub fn id(&self) -> SessionId {
-        SessionId::HTTP1
+        self.decision.id()
     }
 }
 
@@ -477,8 +553,8 @@ impl<'s> Deref for Offer<'s> {
 
 impl<'s> PlainRequest<'s> {
     /// Answers, with any response; without its body if the request is a HEAD.
-    pub fn respond(self, response: &Response) {
-        self.decision.phase.answer(response, self.head.method() == "HEAD", self.decision.now);
+    pub fn respond(mut self, response: &Response) {
+        self.decision.answer(response, self.head.method() == "HEAD");
     }
 
     /// Leaves the request unanswered for now: [`Server::request`] lends it again.
@@ -488,7 +564,7 @@ impl<'s> PlainRequest<'s> {
 
     /// What [`Server::request`] knows it by.
     pub fn id(&self) -> SessionId {
-        SessionId::HTTP1
+        self.decision.id()
     }
 }
 
@@ -500,10 +576,32 @@ impl<'s> Deref for PlainRequest<'s> {
     }
 }
 
+impl Decision<'_> {
+    fn id(&self) -> SessionId {
+        match self.target {
+            Target::Http1 { .. } => SessionId::HTTP1,
+            Target::Http2 { stream, .. } => SessionId(stream),
+        }
+    }
+
+    fn answer(&mut self, response: &Response, to_head: bool) {
+        match &mut self.target {
+            Target::Http1 { phase, .. } => phase.answer(response, to_head, self.now),
+            Target::Http2 { connection, stream, .. } => http2::answer(connection, *stream, response, to_head, self.now),
+        }
+    }
+}
+
 impl Drop for Decision<'_> {
     fn drop(&mut self) {
-        if let (Phase::Deciding { .. }, Some((kept, head))) = (&self.phase, &mut self.keep) {
-            kept.extend_from_slice(head);
+        match &mut self.target {
+            Target::Http1 { phase: Phase::Deciding { .. }, keep: Some((kept, head)) } => kept.extend_from_slice(head),
+            Target::Http1 { .. } => {}
+            Target::Http2 { connection, stream, head } => {
+                if let Some(exchange) = connection.session(*stream) {
+                    exchange.keep(head);
+                }
+            }
         }
     }
 }
