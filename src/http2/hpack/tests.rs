@@ -235,8 +235,8 @@ fn the_tables_are_those_of_the_text() {
             fields.insert(number);
         }
         // `'/' ( 47)  |011000    18  [ 6]`
-        if let Some((before, code)) = line.split_once("|")
-            && let Some(symbol) = before.trim().strip_suffix(')').and_then(|start| start.rsplit('(').next())
+        if let Some((before, code)) = line.split_once(")  |")
+            && let Some(symbol) = before.rsplit('(').next()
             && let (Ok(symbol), Some((code, length))) = (symbol.trim().parse::<usize>(), code.split_once('['))
             && let Some(code) = code.split_whitespace().last()
         {
