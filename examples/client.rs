@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use sockless::{
-    Client, ClientEvent, Clock, Close, CloseCode, Closed, Config, Connect, Event, Incoming, Instant, KeepAlive, Limits,
-    Message, Os, Reason, Sender, SessionId, Transport,
+    Client, ClientEvent, Clock, Close, CloseCode, Closed, Compress, Compression, Config, Connect, DeflateParameters,
+    Event, Incoming, Instant, KeepAlive, Limits, Message, Os, Reason, Sender, SessionId, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -33,6 +33,7 @@ A WebSocket client.
   --header 'NAME: VALUE'              send this header field; more than once for several
   --origin ORIGIN                     send this origin
   --subprotocol NAME                  offer this subprotocol; more than once for several
+  --compression                       offer permessage-deflate, and say what came of it; --autobahn always offers it
   --help                              show this
 ";
 
@@ -57,6 +58,7 @@ struct Options {
     headers: Vec<String>,
     origin: Option<String>,
     subprotocols: Vec<String>,
+    compression: bool,
 }
 
 #[derive(Default)]
@@ -84,6 +86,7 @@ impl Options {
                 Long("header") => options.headers.push(arguments.value()?.string()?),
                 Long("origin") => options.origin = Some(arguments.value()?.string()?),
                 Long("subprotocol") => options.subprotocols.push(arguments.value()?.string()?),
+                Long("compression") => options.compression = true,
                 Short('h') | Long("help") => options.mode = Mode::Help,
                 _ => return Err(argument.unexpected()),
             }
@@ -99,10 +102,11 @@ impl Options {
         let url = self.url.as_deref().ok_or("no URL; --help says more")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
+        let compression = self.compression.then(Compression::default);
         let outcome = runtime.block_on(async {
             match self.mode {
-                Mode::Talk => talk(&self.connect(url)?).await,
-                Mode::Check => check(&self.connect(url)?).await,
+                Mode::Talk => talk(&self.connect(url)?, compression).await,
+                Mode::Check => check(&self.connect(url)?, compression).await,
                 Mode::Autobahn => self.autobahn(url).await,
                 Mode::Help => Ok(()),
             }
@@ -136,7 +140,10 @@ impl Options {
         // The cases bring messages of 16 MiB, and one in 65536 fragments; an unasked Ping would spoil them.
         let limits =
             Limits { message: 64 << 20, frame: 64 << 20, fragments: 128 << 10, output: 64 << 20, ..Limits::default() };
-        let config = Arc::new(Config { limits, keep_alive: KeepAlive::Off, ..Config::default() });
+        // Some cases want a client that lets itself be told to do without context takeover.
+        let compression = Compression { client_no_context_takeover: true, ..Compression::default() };
+        let (keep_alive, compression) = (KeepAlive::Off, Some(compression));
+        let config = Arc::new(Config { limits, keep_alive, compression, ..Config::default() });
         let (url, agent) = (url.trim_end_matches('/'), encode(self.agent.as_deref().unwrap_or("sockless")));
         let mut counting = Connection::to(&self.connect(&format!("{url}/getCaseCount"))?, &config).await?;
         // The fuzzing server may hang up without a Close here and at the end: what counts is said before.
@@ -159,11 +166,12 @@ impl Options {
 }
 
 /// A conversation: lines of the standard input go out as text messages, what comes is shown.
-async fn talk(connect: &Connect) -> Result<(), String> {
+async fn talk(connect: &Connect, compression: Option<Compression>) -> Result<(), String> {
     let limits = Limits { close_timeout: Duration::from_secs(3), ..Limits::default() };
-    let mut connection = Connection::to(connect, &Arc::new(Config { limits, ..Config::default() })).await?;
-    connection.opened("the opening handshake").await?;
-    eprintln!("connected to {}", connect.url());
+    let config = Config { limits, compression, ..Config::default() };
+    let mut connection = Connection::to(connect, &Arc::new(config)).await?;
+    let agreed = connection.opened("the opening handshake").await?;
+    eprintln!("connected to {}, extensions: {}", connect.url(), extensions(agreed));
     let mut lines = lines();
     let mut end = None;
     loop {
@@ -217,6 +225,10 @@ fn lines() -> mpsc::Receiver<String> {
     lines
 }
 
+fn extensions(agreed: Option<DeflateParameters>) -> String {
+    agreed.map_or_else(|| "none".into(), |parameters| parameters.to_string())
+}
+
 fn show(message: Message<'_>) {
     match message {
         Message::Text(text) => println!("{}", printable(text)),
@@ -244,25 +256,29 @@ fn printable(text: &str) -> String {
 }
 
 /// Tests an echo server. Whatever it does, or does not, the answer is there in time.
-async fn check(connect: &Connect) -> Result<(), String> {
+async fn check(connect: &Connect, compression: Option<Compression>) -> Result<(), String> {
     let stage = Cell::new("the TCP connection");
-    match timeout(CHECK, check_all(connect, &stage)).await {
+    match timeout(CHECK, check_all(connect, compression, &stage)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(format!("{}: nothing after {} s", stage.get(), CHECK.as_secs())),
     }
 }
 
-async fn check_all(connect: &Connect, stage: &Cell<&str>) -> Result<(), String> {
+async fn check_all(connect: &Connect, compression: Option<Compression>, stage: &Cell<&str>) -> Result<(), String> {
     let seconds = Duration::from_secs;
     let limits =
         Limits { fragments: 1 << 20, open_timeout: seconds(5), close_timeout: seconds(4), ..Limits::default() };
-    let config = Config { limits, keep_alive: KeepAlive::Off, ..Config::default() };
+    let is_offered = compression.is_some();
+    let config = Config { limits, keep_alive: KeepAlive::Off, compression, ..Config::default() };
     let mut connection = Connection::to(connect, &Arc::new(config)).await?;
     let at = |name| {
         stage.set(name);
         name
     };
-    connection.opened(at("the opening handshake")).await?;
+    let agreed = connection.opened(at("the opening handshake")).await?;
+    if is_offered {
+        println!("extensions: {}", extensions(agreed));
+    }
 
     let small: Vec<u8> = (0..=255).collect();
     let large: Vec<u8> = small.iter().copied().cycle().take(1 << 20).collect();
@@ -272,7 +288,10 @@ async fn check_all(connect: &Connect, stage: &Cell<&str>) -> Result<(), String> 
         ("the echo of 256 bytes", Message::Binary(&small)),
         ("the echo of 1 MiB", Message::Binary(&large)),
     ] {
-        connection.sender(at(name))?.send(message).map_err(|error| format!("{name}: {error}"))?;
+        connection
+            .sender(at(name))?
+            .send_with(message, Compress::Always)
+            .map_err(|error| format!("{name}: {error}"))?;
         connection
             .until(name, |event| match event {
                 ClientEvent::Session(_, Incoming { event: Event::Message(echo), .. }) if echo == message => {
@@ -394,10 +413,10 @@ impl Connection {
         self.tx().ok_or_else(|| format!("{what}: the connection is not open"))
     }
 
-    /// Waits for the end of the opening handshake.
-    async fn opened(&mut self, what: &str) -> Result<(), String> {
+    /// Waits for the end of the opening handshake; what was agreed on.
+    async fn opened(&mut self, what: &str) -> Result<Option<DeflateParameters>, String> {
         self.until(what, |event| match event {
-            ClientEvent::Open(_) => Some(Ok(())),
+            ClientEvent::Open(opened) => Some(Ok(opened.agreed.deflate())),
             event => ended(&event).map(Err),
         })
         .await
@@ -408,8 +427,9 @@ impl Connection {
         let _ = self
             .until("", |event| -> Option<Result<(), String>> {
                 if let ClientEvent::Session(_, Incoming { event: Event::Message(message), tx }) = event {
-                    // The queue has room, or there would be no event; and after our Close nobody waits for an echo.
-                    let _ = tx.send(message);
+                    // The queue has room, or there would be no event; and after our Close nobody waits for an echo. Where
+                    // compression is agreed on, it is what the case is about.
+                    let _ = tx.send_with(message, Compress::Always);
                 }
                 None
             })

@@ -99,7 +99,8 @@ pub struct Limits {
     pub message: u64,
     /// How many times its size a compressed message may grow to. Beyond: [`Error::RatioTooHigh`](crate::Error::RatioTooHigh),
     /// close code 1009. Default 1032, which is as far as DEFLATE goes, so that [`message`](Limits::message) alone bounds it:
-    /// honest messages of zeros or blanks reach it, and so does, with context takeover, one that was sent before.
+    /// honest messages of zeros or blanks reach it, and so does, with context takeover, one that was sent before. It is judged
+    /// as a message comes in: one that only evens out towards its end may pass or not, as its reads are cut.
     pub ratio: u32,
     /// Bytes in a frame. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code 1009, at the header. By default
     /// `u64::MAX`: a frame is a part of a message, whose limit bounds it.

@@ -11,20 +11,27 @@
 
 pub mod bench;
 mod endpoint;
+mod extensions;
 pub mod hpack;
+mod inflate;
+mod inflater;
 mod operations;
 mod record;
 mod reference;
 mod requests;
 mod responses;
+mod round_trip;
 mod setup;
 mod split;
 mod streams;
 mod wire;
 
+pub use self::extensions::extensions;
+pub use self::inflate::inflate;
 pub use self::operations::operations;
 pub use self::requests::request_head;
 pub use self::responses::response_head;
+pub use self::round_trip::{deflate_round_trip, prepared};
 pub use self::split::split_against_whole;
 pub use self::streams::{client_stream, frame_header, server_stream};
 
@@ -40,4 +47,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("response_head", response_head),
     ("split_against_whole", split_against_whole),
     ("operations", operations),
+    ("extensions", extensions),
+    ("inflate", inflate),
+    ("deflate_round_trip", deflate_round_trip),
+    ("prepared", prepared),
 ];

@@ -21,12 +21,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockless::{
-    Accept, Client, ClientEvent, Clock, Close, CloseCode, Config, Connect, Event, Incoming, KeepAlive, Limits, Message,
-    Os, Reason, Sender, Server, ServerEvent, SessionId, Transport,
+    Accept, Agreed, Client, ClientEvent, Clock, Close, CloseCode, Compression, Config, Connect, Event, Incoming,
+    KeepAlive, Limits, Message, Os, Reason, Sender, Server, ServerEvent, SessionId, Transport,
 };
 
 /// How long one step of a conversation may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// "Hello", compressed, as RFC 7692 §7.2.3.1 has it.
+const HELLO: [u8; 7] = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
 
 // --- the three runtimes -----------------------------------------------------------------
 
@@ -130,15 +133,15 @@ fn echo_limits_messages_and_speaks_subprotocols() {
     let connect = || Connect::to(&format!("ws://{}/ws", server.address)).unwrap();
 
     let mut talk = Talk::with(connect().subprotocol("other").unwrap().subprotocol("chat").unwrap());
-    assert_eq!(talk.subprotocol.as_deref(), Some("chat"));
+    assert_eq!(talk.agreed.subprotocol(), Some("chat"));
     let largest = vec![7; 2_000_000];
     talk.send(Message::Binary(&largest));
     assert_eq!(talk.next(), Heard::Binary(largest));
     talk.send(Message::Binary(&[7; 2_000_001]));
     assert_eq!(talk.next(), Heard::Closing(Some(1009), String::new()));
 
-    assert_eq!(Talk::with(connect().subprotocol("Chat").unwrap()).subprotocol, None);
-    assert_eq!(Talk::with(connect()).subprotocol, None);
+    assert_eq!(Talk::with(connect().subprotocol("Chat").unwrap()).agreed.subprotocol(), None);
+    assert_eq!(Talk::with(connect()).agreed.subprotocol(), None);
 }
 
 /// The three ways to keep a quiet connection alive, seen on the wire.
@@ -167,9 +170,114 @@ fn echo_keeps_connections_alive() {
     assert_eq!(raw.frame(), (true, 0x1, b"hi".to_vec()));
 }
 
+/// What each set of flags agrees to.
+#[test]
+fn echo_negotiates_compression() {
+    let echo = |flags: &[&str]| Program::listening("echo", &[&["--listen", "127.0.0.1:0"], flags].concat());
+    let offer = Some("permessage-deflate; client_max_window_bits");
+
+    let server = echo(&[]);
+    assert_eq!(Raw::offering(&server.address, "/ws", offer).extensions, None);
+
+    let server = echo(&["--compression"]);
+    for (offer, answer) in [
+        (offer, Some("permessage-deflate")),
+        (
+            Some("permessage-deflate; server_max_window_bits=10; server_no_context_takeover"),
+            Some("permessage-deflate; server_no_context_takeover; server_max_window_bits=10"),
+        ),
+        (Some("x-webkit-deflate-frame, permessage-deflate; none_such"), None),
+        (None, None),
+    ] {
+        assert_eq!(Raw::offering(&server.address, "/ws", offer).extensions.as_deref(), answer, "{offer:?}");
+    }
+
+    let server = echo(&["--no-context-takeover", "--window-bits", "9", "--compression"]);
+    let bounds = "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9";
+    for (offer, answer) in [
+        (
+            "permessage-deflate; client_max_window_bits",
+            format!("permessage-deflate; {bounds}; client_max_window_bits=9"),
+        ),
+        ("permessage-deflate", format!("permessage-deflate; {bounds}")),
+    ] {
+        assert_eq!(Raw::offering(&server.address, "/ws", Some(offer)).extensions, Some(answer), "{offer}");
+    }
+
+    let server = echo(&["--compression", "--window-bits", "8"]);
+    let answer = "permessage-deflate; server_max_window_bits=8; client_max_window_bits=8";
+    assert_eq!(Raw::offering(&server.address, "/ws", offer).extensions.as_deref(), Some(answer));
+
+    for stray in [&["--window-bits", "9"][..], &["--no-context-takeover"], &["--compression-threshold", "0"]] {
+        let output = run("echo", stray, "");
+        assert_eq!(output.status.code(), Some(1), "{stray:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, format!("echo: {} needs --compression\n", stray[0]));
+    }
+}
+
+#[test]
+fn echo_compresses() {
+    let echo =
+        |flags: &[&str]| Program::listening("echo", &[&["--listen", "127.0.0.1:0", "--compression"], flags].concat());
+    let offering = |server: &Program| Raw::offering(&server.address, "/ws", Some("permessage-deflate"));
+
+    let server = echo(&[]);
+    converse_with(&server.address, "/ws", Some(Compression::default()));
+    converse(&server.address, "/ws");
+    faults_are_answered(&server.address, "/ws");
+    let mut raw = offering(&server);
+    raw.send(0xC1, &HELLO);
+    assert_eq!(raw.frame(), (true, 0x1, b"Hello".to_vec()), "shorter than the threshold");
+    // What does not inflate.
+    raw.send(0xC1, &[0xFF]);
+    assert_eq!(raw.frame(), (true, 0x8, 1007u16.to_be_bytes().to_vec()));
+
+    // The second refers to the first: RFC 7692 §7.2.3.2.
+    let server = echo(&["--compression-threshold", "5"]);
+    let mut raw = offering(&server);
+    for echo in [&HELLO[..], &[0xF2, 0x00, 0x11, 0x00, 0x00]] {
+        raw.send(0x81, b"Hello");
+        assert_eq!(raw.frame(), (true, 0x41, echo.to_vec()));
+    }
+    raw.send(0x81, b"Hell");
+    assert_eq!(raw.frame(), (true, 0x1, b"Hell".to_vec()));
+
+    // Or not.
+    let server = echo(&["--no-context-takeover", "--window-bits", "10"]);
+    converse_with(&server.address, "/ws", Some(Compression::default()));
+    let mut raw = offering(&server);
+    raw.send(0x82, &[7; 256]);
+    let (_, opcode, first) = raw.frame();
+    assert_eq!(opcode, 0x42);
+    raw.send(0x82, &[7; 256]);
+    assert_eq!(raw.frame(), (true, 0x42, first));
+}
+
+/// Without context takeover, what a connection needs to compress is lent to it for a message at a time.
+#[test]
+fn echo_shares_contexts_between_connections() {
+    let server = Program::listening("echo", &["--listen", "127.0.0.1:0", "--compression", "--no-context-takeover"]);
+    let before = server.memory();
+    let mut talks: Vec<Talk> =
+        (0..100).map(|_| Talk::open(&server.url("/ws"), 1 << 20, Some(Compression::default())).unwrap()).collect();
+    for talk in &mut talks {
+        talk.send(Message::Binary(&[0; 2000]));
+        assert_eq!(talk.next(), Heard::Binary(vec![0; 2000]));
+    }
+    // A pair of contexts each would be 30 MB.
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 10 << 20, "100 connections that have compressed cost {grown} bytes");
+}
+
 #[test]
 fn programs_explain_themselves() {
-    for (name, flag) in [("echo", "--subprotocol"), ("testbed", "--max-fragments"), ("client", "--autobahn")] {
+    for (name, flag) in [
+        ("echo", "--subprotocol"),
+        ("echo", "--compression-threshold"),
+        ("testbed", "--no-compression"),
+        ("client", "--compression"),
+    ] {
         let output = run(name, &["--help"], "");
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains(flag));
@@ -181,6 +289,9 @@ fn programs_explain_themselves() {
         ("echo", &["--listen", "nowhere"][..]),
         ("echo", &["--keep-alive", "-1"]),
         ("echo", &["--max-message", "much"]),
+        ("echo", &["--compression", "--window-bits", "7"]),
+        ("echo", &["--compression", "--window-bits", "16"]),
+        ("echo", &["--compression", "--compression-threshold", "-1"]),
         ("testbed", &[]),
         ("testbed", &["--h1", "65536"]),
         ("client", &[]),
@@ -212,8 +323,8 @@ fn testbed_echoes() {
     let connect = || Connect::to(&format!("ws://{}/", server.address)).unwrap();
     let offered = connect().subprotocol("other").unwrap().subprotocol("superchat").unwrap();
     let talk = Talk::with(offered.subprotocol("chat").unwrap());
-    assert_eq!(talk.subprotocol.as_deref(), Some("superchat"));
-    assert_eq!(Talk::with(connect().subprotocol("other").unwrap()).subprotocol, None);
+    assert_eq!(talk.agreed.subprotocol(), Some("superchat"));
+    assert_eq!(Talk::with(connect().subprotocol("other").unwrap()).agreed.subprotocol(), None);
     Talk::with(connect().origin("https://anyone.example").unwrap());
 }
 
@@ -396,6 +507,62 @@ fn testbed_says_what_it_was_asked() {
 }
 
 #[test]
+fn testbed_negotiates_whatever_is_asked() {
+    let server = testbed(&[]);
+    for (offer, answer) in [
+        ("permessage-deflate", Some("permessage-deflate")),
+        ("permessage-deflate; client_max_window_bits", Some("permessage-deflate")),
+        ("permessage-deflate; server_max_window_bits=15", Some("permessage-deflate; server_max_window_bits=15")),
+        ("permessage-deflate; server_max_window_bits=\"8\"", Some("permessage-deflate; server_max_window_bits=8")),
+        ("permessage-deflate; client_max_window_bits=9", Some("permessage-deflate; client_max_window_bits=9")),
+        (
+            "permessage-deflate; client_max_window_bits=10; server_max_window_bits=11; client_no_context_takeover; \
+             server_no_context_takeover",
+            Some(
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
+                 server_max_window_bits=11; client_max_window_bits=10",
+            ),
+        ),
+        (
+            "permessage-deflate; server_max_window_bits=7, permessage-deflate; server_no_context_takeover",
+            Some("permessage-deflate; server_no_context_takeover"),
+        ),
+        ("permessage-deflate; server_max_window_bits=7", None),
+        ("permessage-bzip2", None),
+    ] {
+        let mut raw = Raw::offering(&server.address, "/", Some(offer));
+        assert_eq!(raw.extensions.as_deref(), answer, "{offer}");
+        if answer.is_some() {
+            raw.send(0xC1, &HELLO);
+            assert_eq!(raw.frame(), (true, 0x41, HELLO.to_vec()), "{offer}");
+        }
+    }
+    converse_with(&server.address, "/", Some(Compression::default()));
+
+    let mut raw = Raw::offering(&server.address, "/frag/2", Some("permessage-deflate"));
+    raw.send(0xC1, &HELLO);
+    let frames = [raw.frame(), raw.frame(), raw.frame()].map(|(fin, opcode, _)| (fin, opcode));
+    assert_eq!(frames, [(false, 0x41), (false, 0x0), (true, 0x0)]);
+    let text = "Grüße, 世界 👋".repeat(100);
+    let mut talk = Talk::open(&server.url("/frag/3"), 1 << 20, Some(Compression::default())).unwrap();
+    talk.send(Message::Text(&text));
+    assert_eq!(talk.next(), Heard::Text(text));
+    talk.close();
+
+    let mut talk = Talk::open(&server.url("/info"), 1 << 20, Some(Compression::default())).unwrap();
+    let Heard::Text(text) = talk.next() else { panic!() };
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["extensions"], "permessage-deflate");
+    assert_eq!(json["headers"]["sec-websocket-extensions"], "permessage-deflate; client_max_window_bits");
+
+    let server = testbed(&["--no-compression"]);
+    let mut raw = Raw::offering(&server.address, "/", Some("permessage-deflate"));
+    assert_eq!(raw.extensions, None);
+    raw.send(0xC1, &HELLO);
+    assert_eq!(raw.frame(), (true, 0x8, 1002u16.to_be_bytes().to_vec()));
+}
+
+#[test]
 fn testbed_serves_a_hundred_at_once() {
     let server = testbed(&[]);
     let mut talks: Vec<Talk> = (0..100).map(|_| Talk::to(&server.address, "/")).collect();
@@ -475,6 +642,26 @@ fn check_passes_what_is_right() {
         let server = Program::listening(name, &["127.0.0.1:0"]);
         let output = run("client", &["--check", &format!("ws://{}/", server.address)], "");
         assert!(output.status.success(), "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn check_says_what_was_agreed_on() {
+    let bounded = ["--listen", "127.0.0.1:0", "--compression", "--no-context-takeover", "--window-bits", "10"];
+    for (server, path, agreed) in [
+        (testbed(&[]), "/", "permessage-deflate"),
+        (testbed(&[]), "/frag/100000", "permessage-deflate"),
+        (testbed(&["--no-compression"]), "/", "none"),
+        (
+            Program::listening("echo", &bounded),
+            "/ws",
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; \
+             client_max_window_bits=10",
+        ),
+    ] {
+        let output = run("client", &["--compression", "--check", &format!("ws://{}{path}", server.address)], "");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("extensions: {agreed}\n"));
     }
 }
 
@@ -649,6 +836,17 @@ fn client_talks() {
     assert_eq!(json["headers"]["origin"], "https://o.example");
     assert_eq!(json["headers"]["sec-websocket-protocol"], "chat, echo");
 
+    let long = "compressed ".repeat(100);
+    let output = run("client", &["--compression", &url("/info")], &long);
+    assert!(output.status.success(), "{output:?}");
+    let (info, echo) =
+        String::from_utf8(output.stdout).unwrap().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(json["headers"]["sec-websocket-extensions"], "permessage-deflate; client_max_window_bits");
+    assert_eq!(echo.trim_end_matches('\n'), long);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with(&format!("connected to {}, extensions: permessage-deflate\n", url("/info"))), "{said}");
+
     for flags in [["--header", "no colon"], ["--header", "X: a\r\nY: b"], ["--subprotocol", "a b"]] {
         let output = run("client", &[&flags[..], &[&url("/")]].concat(), "");
         assert!(!output.status.success(), "{flags:?}");
@@ -669,6 +867,9 @@ fn client_runs_the_cases_of_a_fuzzing_server() {
             serve_until(&mut stream, |event| match event {
                 ServerEvent::Offer(offer) => {
                     target = offer.target().to_owned();
+                    let extensions = offer.fields().first("Sec-WebSocket-Extensions").and_then(|field| field.text());
+                    let expected = "permessage-deflate; client_no_context_takeover; client_max_window_bits";
+                    assert_eq!(extensions, Some(expected));
                     offer.accept(Accept::new());
                     true
                 }
@@ -677,14 +878,15 @@ fn client_runs_the_cases_of_a_fuzzing_server() {
             if target == "/getCaseCount" {
                 stream.write_all(&[0x81, 1, b'2']).unwrap();
             } else if target.starts_with("/runCase?") {
-                // A Ping between two fragments, then a Close.
+                // A Ping between two fragments, then a Close. What was plain comes back compressed.
                 stream.write_all(&[0x01, 1, b'a', 0x89, 1, b'p', 0x80, 1, b'b', 0x88, 2, 3, 232]).unwrap();
                 let mut frames = Vec::new();
                 while frames.last().is_none_or(|(first, _)| *first != 0x88) {
                     frames.push(client_frame(&mut stream).unwrap());
                 }
                 frames.sort();
-                assert_eq!(frames, [(0x81, b"ab".to_vec()), (0x88, vec![3, 232]), (0x8A, b"p".to_vec())]);
+                let echo = (0xC1, vec![0x4A, 0x4C, 0x02, 0x00]);
+                assert_eq!(frames, [(0x88, vec![3, 232]), (0x8A, b"p".to_vec()), echo]);
             }
             said.send(target).unwrap();
         }
@@ -703,8 +905,13 @@ fn client_runs_the_cases_of_a_fuzzing_server() {
 // --- conversations that every echo must have --------------------------------------------
 
 fn converse(address: &str, path: &str) {
-    let mut one = Talk::to(address, path);
-    let mut two = Talk::to(address, path);
+    converse_with(address, path, None);
+}
+
+fn converse_with(address: &str, path: &str, compression: Option<Compression>) {
+    let connect = Connect::to(&format!("ws://{address}{path}")).unwrap();
+    let [mut one, mut two] = [(); 2].map(|()| Talk::open(&connect, 2 << 20, compression.clone()).unwrap());
+    assert_eq!(one.agreed.deflate().is_some(), compression.is_some());
     let large: Vec<u8> = (0..1 << 20).map(|index| (index % 251) as u8).collect();
     for message in [
         Message::Text(""),
@@ -842,6 +1049,10 @@ impl Program {
         program
     }
 
+    fn url(&self, path: &str) -> Connect {
+        Connect::to(&format!("ws://{}{path}", self.address)).unwrap()
+    }
+
     /// The bytes of memory that it has now.
     fn memory(&self) -> usize {
         match std::fs::read_to_string(format!("/proc/{}/status", self.child.id())) {
@@ -934,7 +1145,7 @@ struct Talk {
     id: SessionId,
     clock: Clock,
     heard: VecDeque<Heard>,
-    subprotocol: Option<String>,
+    agreed: Agreed,
 }
 
 impl Talk {
@@ -943,26 +1154,26 @@ impl Talk {
     }
 
     fn with(connect: Connect) -> Talk {
-        Talk::open(&connect, 2 << 20).unwrap_or_else(|status| panic!("refused with {status}"))
+        Talk::open(&connect, 2 << 20, None).unwrap_or_else(|status| panic!("refused with {status}"))
     }
 
     fn limited(address: &str, path: &str, message: u64) -> Talk {
-        Talk::open(&Connect::to(&format!("ws://{address}{path}")).unwrap(), message).unwrap()
+        Talk::open(&Connect::to(&format!("ws://{address}{path}")).unwrap(), message, None).unwrap()
     }
 
     /// A connection that is refused; the status.
     fn to_refusal(connect: Connect) -> u16 {
-        Talk::open(&connect, 1).err().expect("it is let in")
+        Talk::open(&connect, 1, None).err().expect("it is let in")
     }
 
-    fn open(connect: &Connect, message: u64) -> Result<Talk, u16> {
+    fn open(connect: &Connect, message: u64, compression: Option<Compression>) -> Result<Talk, u16> {
         let stream = self::connect(&connect.url().authority());
         let clock = Clock::new();
         let limits = Limits { message, frame: message, output: 64 << 20, fragments: u32::MAX, ..Limits::default() };
-        let config = Config { limits, keep_alive: KeepAlive::Off, ..Config::default() };
+        let config = Config { limits, keep_alive: KeepAlive::Off, compression, ..Config::default() };
         let mut client = Client::new(Arc::new(config), Os, clock.now()).unwrap();
         let id = client.open(connect, clock.now()).unwrap();
-        let mut talk = Talk { stream, client, id, clock, heard: VecDeque::new(), subprotocol: None };
+        let mut talk = Talk { stream, client, id, clock, heard: VecDeque::new(), agreed: Agreed::default() };
         talk.flush();
         let mut answer = None;
         let mut buffer = [0; 4096];
@@ -972,15 +1183,13 @@ impl Talk {
             let mut input = &mut buffer[..count];
             while let Some(event) = talk.client.receive(&mut input, clock.now()) {
                 match event {
-                    ClientEvent::Open(opened) => {
-                        answer = Some(Ok(opened.agreed.subprotocol().map(str::to_owned)));
-                    }
+                    ClientEvent::Open(opened) => answer = Some(Ok(opened.agreed)),
                     ClientEvent::Refused(_, response) => answer = Some(Err(response.status())),
                     event => talk.heard.extend(heard(event)),
                 }
             }
         }
-        talk.subprotocol = answer.unwrap()?;
+        talk.agreed = answer.unwrap()?;
         talk.flush();
         Ok(talk)
     }
@@ -1109,28 +1318,38 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 struct Raw {
     stream: TcpStream,
     input: BufReader<TcpStream>,
+    /// What the server agreed to.
+    extensions: Option<String>,
 }
 
 impl Raw {
     fn to(address: &str, path: &str) -> Raw {
+        Raw::offering(address, path, None)
+    }
+
+    fn offering(address: &str, path: &str, extensions: Option<&str>) -> Raw {
         let mut stream = connect(address);
-        stream.write_all(upgrade(path).as_bytes()).unwrap();
+        let offer = extensions.map(|offer| format!("Sec-WebSocket-Extensions: {offer}\r\n")).unwrap_or_default();
+        stream.write_all(upgrade(path).replace("\r\n\r\n", &format!("\r\n{offer}\r\n")).as_bytes()).unwrap();
         let mut input = BufReader::new(stream.try_clone().unwrap());
-        let mut line = String::new();
+        let (mut line, mut extensions) = (String::new(), None);
         input.read_line(&mut line).unwrap();
         assert_eq!(line, "HTTP/1.1 101 Switching Protocols\r\n");
         while line != "\r\n" {
             line.clear();
             assert!(input.read_line(&mut line).unwrap() > 0);
+            if let Some(value) = line.strip_prefix("Sec-WebSocket-Extensions: ") {
+                assert_eq!(extensions.replace(value.trim_end().to_owned()), None, "it stands there once");
+            }
         }
-        Raw { stream, input }
+        Raw { stream, input, extensions }
     }
 
     fn send(&mut self, first: u8, payload: &[u8]) {
         self.stream.write_all(&masked(first, payload)).unwrap();
     }
 
-    /// The next frame: FIN, opcode, payload.
+    /// The next frame: FIN, opcode with the reserved bits, payload.
     fn frame(&mut self) -> (bool, u8, Vec<u8>) {
         let mut header = [0; 2];
         self.input.read_exact(&mut header).unwrap();
@@ -1229,7 +1448,8 @@ fn serve_until_open(stream: &mut TcpStream) {
 fn serve_until(stream: &mut TcpStream, mut react: impl FnMut(ServerEvent<'_>) -> bool) {
     let clock = Clock::new();
     let limits = Limits { output: 8 << 20, ..Limits::default() };
-    let mut server = Server::new(Arc::new(Config { limits, ..Config::default() }), clock.now());
+    let compression = Some(Compression::default());
+    let mut server = Server::new(Arc::new(Config { limits, compression, ..Config::default() }), clock.now());
     let (mut buffer, mut is_enough) = (vec![0; 64 << 10], false);
     while !server.is_closed() && !is_enough {
         let count = stream.read(&mut buffer).unwrap_or(0);

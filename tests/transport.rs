@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Counter, START};
 use sockless::{
-    Accept, Agreed, Cause, Client, ClientEvent, Close, Closed, Config, Connect, Event, Incoming, Instant, Limits,
+    Accept, Agreed, Cause, Client, ClientEvent, Close, Closed, Config, Connect, Event, Incoming, Instant, Http2Limits, Limits,
     Message, SendError, Server, ServerEvent, Shared, Timer, Transport, WebSocket,
 };
 
@@ -191,6 +191,7 @@ fn no_limit_is_too_large_or_too_small() {
         lifetime: Some(Duration::ZERO),
         stall_timeout: Some(Duration::ZERO),
         release: Some(Duration::ZERO),
+        http2: Http2Limits { sessions: 0, session_window: 0, connection_window: 0, idle_frames: 0, resets: 0, answers: 0 },
     };
     let most = Limits {
         message: u64::MAX,
@@ -209,6 +210,14 @@ fn no_limit_is_too_large_or_too_small() {
         lifetime: Some(Duration::MAX),
         stall_timeout: Some(Duration::MAX),
         release: Some(Duration::MAX),
+        http2: Http2Limits {
+            sessions: u32::MAX,
+            session_window: u32::MAX,
+            connection_window: u32::MAX,
+            idle_frames: u32::MAX,
+            resets: u32::MAX,
+            answers: usize::MAX,
+        },
     };
     for (limits, is_accepted) in [(zero, false), (most, true)] {
         let mut server = Server::new(Arc::new(Config { limits, ..Config::default() }), START);

@@ -11,7 +11,9 @@ use std::{io, sync::Arc, time::Duration};
 
 use lexopt::prelude::*;
 use serving::Handler;
-use sockless::{Accept, Config, Event, KeepAlive, Offer, PlainRequest, Response, Sender, SessionId};
+use sockless::{
+    Accept, Compression, Config, Event, KeepAlive, Offer, PlainRequest, Pool, Response, Sender, SessionId, WindowBits,
+};
 use tokio::net::TcpListener;
 
 const HELP: &str = "\
@@ -25,6 +27,11 @@ An echo server: a page at /, its WebSocket at /ws.
                              connection when nothing follows for SECS; without either option: 20
   --max-message BYTES        the longest message to take (1 MiB)
   --subprotocol NAME         speak this subprotocol; more than once for several
+  --compression              compress messages (permessage-deflate) with clients that offer to; and, only with it:
+  --window-bits N            keep to windows of 2^N bytes, 8 to 15 (15): ours, and theirs where they let us ask
+  --no-context-takeover      begin every message with an empty window, ours and theirs
+  --compression-threshold BYTES
+                             send shorter messages plain (256)
   --help                     show this
 ";
 
@@ -46,6 +53,10 @@ struct Options {
     keep_alive_timeout: Option<Duration>,
     max_message: Option<u64>,
     subprotocols: Vec<String>,
+    compression: bool,
+    window_bits: Option<WindowBits>,
+    no_context_takeover: bool,
+    compression_threshold: Option<usize>,
     help: bool,
 }
 
@@ -61,6 +72,13 @@ impl Options {
                 Long("keep-alive-timeout") => options.keep_alive_timeout = Some(seconds(&mut arguments)?),
                 Long("max-message") => options.max_message = Some(arguments.value()?.parse()?),
                 Long("subprotocol") => options.subprotocols.push(arguments.value()?.string()?),
+                Long("compression") => options.compression = true,
+                Long("window-bits") => {
+                    let bits = WindowBits::new(arguments.value()?.parse()?);
+                    options.window_bits = Some(bits.ok_or("--window-bits is one of 8 to 15")?);
+                }
+                Long("no-context-takeover") => options.no_context_takeover = true,
+                Long("compression-threshold") => options.compression_threshold = Some(arguments.value()?.parse()?),
                 Short('h') | Long("help") => options.help = true,
                 _ => return Err(argument.unexpected().into()),
             }
@@ -73,7 +91,7 @@ impl Options {
             print!("{HELP}");
             return Ok(());
         }
-        let config = self.config();
+        let config = self.config()?;
         let page = Response::new(200)?
             .header("Content-Type", "text/html; charset=utf-8")?
             .header("Cache-Control", "no-cache")?
@@ -99,8 +117,8 @@ impl Options {
         })
     }
 
-    fn config(&self) -> Config {
-        let mut config = Config::default();
+    fn config(&self) -> Result<Config, String> {
+        let mut config = Config { compression: self.compression()?, ..Config::default() };
         if !self.origins.is_empty() {
             config.origin = serving::origin_policy(&self.origins);
         }
@@ -116,7 +134,29 @@ impl Options {
                 KeepAlive::Ping { interval: interval.unwrap_or(Duration::from_secs(30)), timeout }
             }
         };
-        config
+        Ok(config)
+    }
+
+    fn compression(&self) -> Result<Option<Compression>, String> {
+        if !self.compression {
+            let details = [
+                ("--window-bits", self.window_bits.is_some()),
+                ("--no-context-takeover", self.no_context_takeover),
+                ("--compression-threshold", self.compression_threshold.is_some()),
+            ];
+            let stray = details.into_iter().find(|(_, is_given)| *is_given);
+            return stray.map_or(Ok(None), |(flag, _)| Err(format!("{flag} needs --compression")));
+        }
+        let window_bits = self.window_bits.unwrap_or_default();
+        Ok(Some(Compression {
+            server_max_window_bits: window_bits,
+            client_max_window_bits: window_bits,
+            server_no_context_takeover: self.no_context_takeover,
+            client_no_context_takeover: self.no_context_takeover,
+            threshold: self.compression_threshold,
+            pool: Some(Arc::new(Pool::default())),
+            ..Compression::default()
+        }))
     }
 }
 

@@ -14,8 +14,8 @@ use std::{io, sync::Arc};
 use lexopt::prelude::*;
 use serving::Handler;
 use sockless::{
-    Accept, BuildError, Close, CloseCode, Compress, Config, Event, HttpVersion, KeepAlive, Limits, Message, Offer,
-    OriginPolicy, PlainRequest, Reason, Request, Response, Sender, SessionId, Shared,
+    Accept, BuildError, Close, CloseCode, Compress, Compression, Config, Event, HttpVersion, KeepAlive, Limits,
+    Message, Offer, OriginPolicy, PlainRequest, Reason, Request, Response, Sender, SessionId, Shared,
 };
 use tokio::net::TcpListener;
 
@@ -27,6 +27,7 @@ A server for anyone's WebSocket test suite, on 127.0.0.1. GET / lists the paths.
   --max-fragments N    the most fragments in a message (131072)
   --origin ORIGIN      let in pages of this origin only, such as https://example.com; more than once for several.
                        Without it, or with any: all
+  --no-compression     agree to no permessage-deflate; without it, to every offer, with all that it asks for
   --help               show this
 ";
 
@@ -45,13 +46,20 @@ struct Options {
     max_message: u64,
     max_fragments: u32,
     origins: Vec<String>,
+    no_compression: bool,
     help: bool,
 }
 
 impl Options {
     fn parse() -> Result<Options, Box<dyn Error>> {
-        let mut options =
-            Options { h1: None, max_message: 64 << 20, max_fragments: 128 << 10, origins: Vec::new(), help: false };
+        let mut options = Options {
+            h1: None,
+            max_message: 64 << 20,
+            max_fragments: 128 << 10,
+            origins: Vec::new(),
+            no_compression: false,
+            help: false,
+        };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -59,6 +67,7 @@ impl Options {
                 Long("max-message") => options.max_message = arguments.value()?.parse()?,
                 Long("max-fragments") => options.max_fragments = arguments.value()?.parse()?,
                 Long("origin") => options.origins.push(arguments.value()?.string()?),
+                Long("no-compression") => options.no_compression = true,
                 Short('h') | Long("help") => options.help = true,
                 _ => return Err(argument.unexpected().into()),
             }
@@ -102,8 +111,9 @@ impl Options {
             ..Limits::default()
         };
         let origin = if self.origins.is_empty() { OriginPolicy::Any } else { serving::origin_policy(&self.origins) };
+        let compression = (!self.no_compression).then(Compression::default);
         // A test suite expects no Pings that it did not ask for.
-        Config { limits, origin, keep_alive: KeepAlive::Off, ..Config::default() }
+        Config { limits, origin, keep_alive: KeepAlive::Off, compression, ..Config::default() }
     }
 }
 
@@ -145,7 +155,9 @@ enum Plan {
         body: Shared,
     },
     Abort,
-    Info(String),
+    Info {
+        members: String,
+    },
     /// Whatever comes now means nothing.
     Deaf,
 }
@@ -189,14 +201,15 @@ impl Handler for Testbed {
     }
 
     fn event(&mut self, event: Event<'_>, tx: &mut Sender) {
-        // Sending fails only when the session is closing already: the queue has room, or this would not listen.
+        // Sending fails only when the session is closing already: the queue has room, or this would not listen. Who asks for
+        // compression here wants to see it, even where it does not pay.
         match (event, &self.plan) {
             (Event::Message(message), Plan::Fragments(size)) if message.as_bytes().len() > *size => {
-                self.cutting = tx.begin(message.kind(), Compress::Auto).ok().map(|()| (Body::from(message), 0));
+                self.cutting = tx.begin(message.kind(), Compress::Always).ok().map(|()| (Body::from(message), 0));
             }
             (Event::Message(_), Plan::Close { .. } | Plan::Push { .. } | Plan::Abort | Plan::Deaf) => {}
             (Event::Message(message), _) => {
-                let _ = tx.send(message);
+                let _ = tx.send_with(message, Compress::Always);
             }
             (Event::Pong(answer), Plan::Pong { payload }) if answer == payload.as_bytes() => {
                 let _ = tx.send(Message::Text(&format!("pong:{payload}")));
@@ -235,8 +248,11 @@ impl Handler for Testbed {
             // The 101 is written by now.
             Plan::Abort if tx.queued() == 0 => tx.abort(),
             Plan::Abort => {}
-            Plan::Info(json) => {
-                let _ = tx.send(Message::Text(json));
+            Plan::Info { members } => {
+                if let Some(parameters) = tx.deflate() {
+                    members.push_str(&format!(r#","extensions":"{parameters}""#));
+                }
+                let _ = tx.send(Message::Text(&format!("{{{members}}}")));
                 self.plan = Plan::Echo;
             }
         }
@@ -275,7 +291,7 @@ impl Plan {
             ("reject", Some(status), None) => Err(status.parse().unwrap_or(400)),
             ("frag" | "ping" | "push" | "reject", ..) => Err(400),
             ("abort", None, None) => Ok(Plan::Abort),
-            ("info", None, None) => Ok(Plan::Info(info(request))),
+            ("info", None, None) => Ok(Plan::Info { members: info(request) }),
             _ => Ok(Plan::Echo),
         }
     }
@@ -334,7 +350,7 @@ fn refusal(status: u16) -> Result<Response, BuildError> {
     if status == 401 { refusal.header("WWW-Authenticate", "Basic realm=\"testbed\"") } else { Ok(refusal) }
 }
 
-/// What the request looked like, as JSON. A field that stands more than once is joined with commas.
+/// What the request looked like, as the members of a JSON object. A field that stands more than once is joined with commas.
 fn info(request: &Request<'_>) -> String {
     let mut headers = BTreeMap::<String, String>::new();
     for field in request.fields().iter() {
@@ -354,7 +370,7 @@ fn info(request: &Request<'_>) -> String {
     };
     let headers: serde_json::Map<_, _> = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
     let (path, headers) = (serde_json::Value::from(request.target()), serde_json::Value::from(headers));
-    format!(r#"{{"version":"{version}","path":{path},"headers":{headers}}}"#)
+    format!(r#""version":"{version}","path":{path},"headers":{headers}"#)
 }
 
 /// Undoes percent-encoding; none where it is broken, or what it hides is not UTF-8.

@@ -18,12 +18,16 @@ use crate::deflate::{CompressionLevel, MemoryLevel, Pool, Settings};
 ///
 /// # Memory
 ///
-/// | | compressor, level 6 | decompressor |
-/// | --- | --- | --- |
-/// | context takeover | kept for the life of the connection, from the first compressed message on | the same |
-/// | no context takeover, [`pool`](Compression::pool) | lent for one message | lent for one message |
-/// | no context takeover, no pool | kept until [`Limits::release`](crate::Limits::release) | the same |
-/// | context takeover, [`hibernate`](Compression::hibernate) | a window's plain bytes while idle | the same |
+/// With context takeover (the default) messages become smaller, since each can refer to those before it; and each connection
+/// keeps its contexts. Without, they are needed only while a message passes through, and can come from a [`Pool`]. The crate's
+/// documentation has a table of what each mode costs.
+///
+/// | | where its contexts are between messages |
+/// | --- | --- |
+/// | context takeover | with the connection, from its first compressed message on |
+/// | context takeover, [`hibernate`](Compression::hibernate) | with the connection; when it is idle, a window's plain bytes instead |
+/// | no context takeover, [`pool`](Compression::pool) | in the pool |
+/// | no context takeover, no pool | with the connection, until [`Limits::release`](crate::Limits::release) |
 ///
 /// ```
 /// use sockless::{Compression, CompressionLevel, Config, Pool, WindowBits};
@@ -61,8 +65,10 @@ pub struct Compression {
     /// on messages of JSON.
     pub memory_level: MemoryLevel,
     /// Messages of fewer bytes than this are sent plain, unless with [`Compress::Always`](crate::Compress::Always). Does not
-    /// concern messages whose length is not known when they [begin](crate::Sender::begin). Default 256.
-    pub threshold: usize,
+    /// concern messages whose length is not known when they [begin](crate::Sender::begin). None, the default: 32 with context
+    /// takeover, where short messages too become several times shorter for half a microsecond, and 256 without, below which
+    /// less than 100 bytes are saved for several.
+    pub threshold: Option<usize>,
     /// Where contexts come from and go back to; share it between connections, one a thread. None: a connection makes its
     /// own. Default none.
     pub pool: Option<Arc<Pool>>,
@@ -83,6 +89,11 @@ impl Compression {
         }
     }
 
+    /// The length from which on messages are compressed.
+    pub(crate) fn threshold(&self, takeover: bool) -> usize {
+        self.threshold.unwrap_or(if takeover { 32 } else { 256 })
+    }
+
     /// What a compressor is made with for a window that was agreed on.
     pub(crate) fn settings(&self, window: WindowBits) -> Settings {
         Settings { window, level: self.level, memory_level: self.memory_level }
@@ -98,7 +109,7 @@ impl Default for Compression {
             client_no_context_takeover: false,
             level: CompressionLevel::default(),
             memory_level: MemoryLevel::default(),
-            threshold: 256,
+            threshold: None,
             pool: None,
             hibernate: None,
         }

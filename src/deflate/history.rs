@@ -1,10 +1,10 @@
-//! Which bytes does a window hold?
+//! Which bytes does a compressor's window hold?
 
 use alloc::collections::VecDeque;
 
 use super::params::WindowBits;
 
-/// The last plain bytes of a stream, as many as a reference may reach back.
+/// The last plain bytes that were compressed, as many as a reference may reach back.
 #[derive(Debug)]
 pub(super) struct History {
     bytes: VecDeque<u8>,
@@ -13,14 +13,7 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new(window: WindowBits) -> History {
-        // Who agreed on 8 may deflate with 9: zlib did so for long, and said nothing.
-        History { bytes: VecDeque::new(), size: window.size().max(512) }
-    }
-
-    /// Begins anew, for another window.
-    pub(super) fn restart(&mut self, window: WindowBits) {
-        self.bytes.clear();
-        self.size = History::new(window).size;
+        History { bytes: VecDeque::new(), size: window.size() }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -35,15 +28,42 @@ impl History {
         self.bytes.extend(bytes);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
     pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
     }
 
     pub(super) fn as_slice(&mut self) -> &[u8] {
         self.bytes.make_contiguous()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_the_last_bytes_of_what_was_pushed_and_no_more() {
+        let plain: alloc::vec::Vec<u8> = (0..20_000_u32).map(|at| (at * at / 7) as u8).collect();
+        for (bits, size) in [(8, 256), (9, 512), (10, 1024), (12, 4096)] {
+            for step in [1, 7, size - 1, size, size + 1, 20_000] {
+                let mut history = History::new(WindowBits::new(bits).unwrap());
+                for (piece, end) in plain.chunks(step).zip((step..).step_by(step)) {
+                    history.push(piece);
+                    let end = end.min(plain.len());
+                    assert!(history.as_slice() == &plain[end.saturating_sub(size)..end], "{bits} bits, {end}");
+                    assert!(history.bytes.capacity() <= size, "{bits} bits: {}", history.bytes.capacity());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_one_is_small() {
+        let mut history = History::new(WindowBits::MAX);
+        history.push(b"Hello");
+        history.push(b"");
+        history.shrink();
+        assert_eq!(history.bytes.capacity(), 5);
+        assert_eq!(history.as_slice(), b"Hello");
     }
 }

@@ -23,6 +23,8 @@ mod history;
 pub(crate) mod params;
 #[cfg(feature = "deflate")]
 mod pool;
+#[cfg(feature = "deflate")]
+mod window;
 
 #[cfg(not(feature = "deflate"))]
 pub(crate) use self::absent::{Compressor, Decompressor, Pool};
@@ -99,6 +101,7 @@ impl Direction {
         Direction { window: parameters.server_max_window_bits, takeover }
     }
 
+    //= rfc7692 7.2.2 MUST 3: the agreement decides, not the hint of an offer
     pub(crate) fn of_client(parameters: DeflateParameters) -> Direction {
         let takeover = !parameters.client_no_context_takeover;
         Direction { window: parameters.client_max_window_bits, takeover }

@@ -7,6 +7,8 @@
 use core::fmt;
 
 /// The extension's registered name.
+//= rfc6455 9.1 MUST 3: the name is a registered one
+//= rfc6455 9.2 MAY 1: an extension of another document
 pub(crate) const NAME: &str = "permessage-deflate";
 
 /// The base-2 logarithm of the size of an LZ77 sliding window: 8 to 15, for 256 bytes to 32 KiB (RFC 7692 §7.1.2).
@@ -25,6 +27,7 @@ impl WindowBits {
     /// 8, a window of 256 bytes.
     pub const MIN: WindowBits = WindowBits(8);
     /// 15, a window of 32 KiB.
+    //= rfc7692 7.2.1 MUST NOT 2: there is no longer one
     pub const MAX: WindowBits = WindowBits(15);
 
     /// The width, if it is one of 8 to 15.
@@ -43,8 +46,10 @@ impl WindowBits {
     }
 
     /// Reads a decimal number without a leading zero.
-    //= rfc7692 7.1.2.1 MUST 1: digits, no leading zero, 8 to 15
-    //= rfc7692 7.1.2.2 MUST 1: digits, no leading zero, 8 to 15
+    //= rfc7692 7.1.2.1 MUST 1: offered for the server, 8 to 15
+    //= rfc7692 7.1.2.1 MUST 2: answered for the server, 8 to 15
+    //= rfc7692 7.1.2.2 MUST 1: offered for the client, 8 to 15
+    //= rfc7692 7.1.2.2 MUST 2: answered for the client, 8 to 15
     fn parse(mut value: impl Iterator<Item = u8>) -> Option<WindowBits> {
         match (value.next()?, value.next(), value.next()) {
             (digit @ b'8'..=b'9', None, _) => WindowBits::new(digit - b'0'),
@@ -95,6 +100,8 @@ pub struct DeflateParameters {
     pub client_max_window_bits: WindowBits,
 }
 
+//= rfc6455 9 MUST 1: parameters as the extension defines them
+//= rfc6455 9.1 MUST 4: and none but those
 impl fmt::Display for DeflateParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
@@ -123,6 +130,15 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer(pub(crate) DeflateParameters);
 
+//= rfc6455 4.1 MAY 4: a client offers an extension
+//= rfc6455 9 MAY 1: a client asks for an extension
+//= rfc7692 5 MUST 1: an offer begins with the name
+//= rfc7692 5 MUST 2: it limits the server to the window that the client has
+//= rfc7692 5 MAY 2: it says which window the client uses
+//= rfc7692 7.1.1.1 MAY 1: it can forbid the server context takeover
+//= rfc7692 7.1.1.2 MAY 1: it can say that the client does without
+//= rfc7692 7.1.2.1 MAY 1: it can limit the server's window
+//= rfc7692 7.1.2.2 MAY 1: it lets the server limit the client's
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)?;
@@ -141,6 +157,7 @@ pub(crate) struct Answer {
     names_full_server_window: bool,
 }
 
+//= rfc7692 5 MUST 3: an answer begins with the name
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parameters.fmt(f)?;
@@ -152,8 +169,12 @@ impl fmt::Display for Answer {
 }
 
 /// A server's answer to one offer, given what it wishes; none where it declines.
-//= rfc7692 5 MUST 2: what is agreed on comes out of the offer
+//= rfc7692 5 MUST 4: what is answered is kept
 //= rfc7692 7 MUST 1: an offer with an unknown, a repeated or a bad parameter is declined
+//= rfc7692 7.1.1.1 RECOMMENDED 1: a server can do without context takeover
+//= rfc7692 7.1.1.1 MAY 2: also unasked
+//= rfc7692 7.1.1.2 MAY 2: it can forbid it to its client, unasked too
+//= rfc7692 7.1.2.1 MAY 2: it can limit its own window unasked
 pub(crate) fn accept<'a, V: Iterator<Item = u8>>(
     offer: impl Iterator<Item = (&'a [u8], Option<V>)>,
     wished: DeflateParameters,
@@ -169,6 +190,7 @@ pub(crate) fn accept<'a, V: Iterator<Item = u8>>(
         client_no_context_takeover: wished.client_no_context_takeover || offer.client_no_context_takeover,
         server_max_window_bits: wished.server_max_window_bits.min(asked_server_bits.unwrap_or_default()),
         //= rfc7692 7.1.2.2 MUST NOT 1: a client that did not offer it is not limited
+        //= rfc7692 7.1.2.2 MAY 2: one that did can be
         client_max_window_bits: match offer.client_max_window_bits {
             None => WindowBits::MAX,
             Some(Bits::Bare) => wished.client_max_window_bits,
@@ -180,9 +202,9 @@ pub(crate) fn accept<'a, V: Iterator<Item = u8>>(
 }
 
 /// What a client that offered `offered` and got this answer is agreed on; none where the answer is not one to the offer.
-//= rfc7692 5 MUST 4: a bad answer fails the connection
+//= rfc7692 5 MUST 7: an invalid answer fails the connection
 //= rfc7692 7 MUST 2: an answer with an unknown, a repeated or a bad parameter fails the connection
-//= rfc7692 7.1.1.2 MUST 1: a server may forbid its client context takeover unasked
+//= rfc7692 7.1.1.2 MUST 1: a server can forbid its client context takeover, and is obeyed
 pub(crate) fn confirm<'a, V: Iterator<Item = u8>>(
     answer: impl Iterator<Item = (&'a [u8], Option<V>)>,
     offered: DeflateParameters,
@@ -196,6 +218,7 @@ pub(crate) fn confirm<'a, V: Iterator<Item = u8>>(
     let server_bits = bits(answer.server_max_window_bits)?.unwrap_or_default();
     let client_bits = bits(answer.client_max_window_bits)?.unwrap_or_default();
     // To accept a demand is to repeat it (RFC 7692 §7.1.1.1, §7.1.2.1).
+    //= rfc7692 7.1.2.1 MUST 2: not above what was offered
     if server_bits > offered.server_max_window_bits
         || (offered.server_no_context_takeover && !answer.server_no_context_takeover)
     {
@@ -206,6 +229,7 @@ pub(crate) fn confirm<'a, V: Iterator<Item = u8>>(
         server_max_window_bits: server_bits,
         // What the client said of itself holds whatever the server answers (RFC 7692 §7.1.1.2, §7.1.2.2).
         client_no_context_takeover: offered.client_no_context_takeover || answer.client_no_context_takeover,
+        //= rfc7692 7.2.2 MUST 6: nor is the server's limit ever exceeded
         client_max_window_bits: offered.client_max_window_bits.min(client_bits),
     })
 }
@@ -246,5 +270,132 @@ impl Listed {
             }
         }
         Some(listed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::{String, ToString};
+
+    use super::*;
+
+    fn listed(parameters: &str) -> impl Iterator<Item = (&[u8], Option<core::str::Bytes<'_>>)> {
+        parameters.split("; ").skip(1).map(|parameter| match parameter.split_once('=') {
+            None => (parameter.as_bytes(), None),
+            Some((name, value)) => (name.as_bytes(), Some(value.bytes())),
+        })
+    }
+
+    fn widths() -> impl Iterator<Item = WindowBits> {
+        (0..=u8::MAX).filter_map(WindowBits::new)
+    }
+
+    /// As a parameter that says nothing where there is no limit.
+    fn limit(name: &str, bits: WindowBits) -> String {
+        if bits == WindowBits::MAX { String::new() } else { format!("; {name}={bits}") }
+    }
+
+    //= rfc7692 7.1.2.1 MUST 1: digits only, 8 to 15
+    //= rfc7692 7.1.2.1 MUST 2: digits only, 8 to 15
+    //= rfc7692 7.1.2.2 MUST 1: digits only, 8 to 15
+    //= rfc7692 7.1.2.2 MUST 2: digits only, 8 to 15
+    //= rfc7692 7.2.1 MUST NOT 2: none is above 32 KiB
+    //= type=test
+    #[test]
+    fn trap_32_a_width_is_a_number_from_8_to_15() {
+        for number in 0..=u16::MAX {
+            let expected = u8::try_from(number).ok().and_then(WindowBits::new);
+            assert_eq!(expected.is_some(), (8..=15).contains(&number), "{number}");
+            assert_eq!(WindowBits::parse(number.to_string().bytes()), expected, "{number}");
+            for wrong in ["0", "+", "-", " ", "\t", "."] {
+                assert_eq!(WindowBits::parse(format!("{wrong}{number}").bytes()), None, "{wrong}{number}");
+            }
+            for wrong in [" ", "\t", ".", ".0", "x", "e0", "\0"] {
+                assert_eq!(WindowBits::parse(format!("{number}{wrong}").bytes()), None, "{number}{wrong}");
+            }
+        }
+        for wrong in
+            ["", "x", "0x8", "0xA", "18446744073709551624", "4294967304", "264", "\u{ff18}", "\u{668}", "1\u{660}"]
+        {
+            assert_eq!(WindowBits::parse(wrong.bytes()), None, "{wrong}");
+        }
+        assert_eq!(widths().map(WindowBits::size).max(), Some(32 << 10));
+    }
+
+    //= rfc7692 5 MUST 4: a server never answers more than it wishes for
+    //= rfc7692 7.1.2.1 MUST 2: what was asked for is answered, with no more than that
+    //= rfc7692 7.1.2.2 MUST NOT 1: a limit on the client is answered to who offered it only
+    //= type=test
+    #[test]
+    fn trap_33_and_34_every_width_offered_meets_every_width_wished() {
+        for wished in widths() {
+            let server = DeflateParameters { server_max_window_bits: wished, ..DeflateParameters::default() };
+            let client = DeflateParameters { client_max_window_bits: wished, ..DeflateParameters::default() };
+            let answer = |offer: &str, wished| accept(listed(offer), wished).map(|answer| answer.to_string());
+
+            assert_eq!(answer(NAME, server).unwrap(), NAME.to_string() + &limit(SERVER_MAX_WINDOW_BITS, wished));
+            assert_eq!(answer(&format!("{NAME}; {SERVER_MAX_WINDOW_BITS}"), server), None);
+            assert_eq!(answer(NAME, client).unwrap(), NAME);
+            let bare = answer(&format!("{NAME}; {CLIENT_MAX_WINDOW_BITS}"), client).unwrap();
+            assert_eq!(bare, NAME.to_string() + &limit(CLIENT_MAX_WINDOW_BITS, wished));
+            for offered in widths() {
+                let least = wished.min(offered);
+                let offer = format!("{NAME}; {SERVER_MAX_WINDOW_BITS}={offered}");
+                assert_eq!(answer(&offer, server).unwrap(), format!("{NAME}; {SERVER_MAX_WINDOW_BITS}={least}"));
+                assert_eq!(accept(listed(&offer), server).unwrap().parameters.server_max_window_bits, least);
+                let offer = format!("{NAME}; {CLIENT_MAX_WINDOW_BITS}={offered}");
+                assert_eq!(answer(&offer, client).unwrap(), NAME.to_string() + &limit(CLIENT_MAX_WINDOW_BITS, least));
+                assert_eq!(accept(listed(&offer), client).unwrap().parameters.client_max_window_bits, least);
+            }
+        }
+    }
+
+    //= rfc7692 7.1.2.1 MUST 2: an answer above the offer fails
+    //= rfc7692 7.2.2 MUST 6: a client takes the answer's limit, and its own where that is less
+    //= type=test
+    #[test]
+    fn trap_33_and_34_every_width_answered_meets_every_width_offered() {
+        for offered in widths() {
+            let server = DeflateParameters { server_max_window_bits: offered, ..DeflateParameters::default() };
+            let client = DeflateParameters { client_max_window_bits: offered, ..DeflateParameters::default() };
+            // Silence is no limit: too much for who asked for one, and fine for who only told its own.
+            assert_eq!(confirm(listed(NAME), server), Some(server).filter(|_| offered == WindowBits::MAX));
+            assert_eq!(confirm(listed(NAME), client), Some(client));
+            for name in [SERVER_MAX_WINDOW_BITS, CLIENT_MAX_WINDOW_BITS] {
+                assert_eq!(confirm(listed(&format!("{NAME}; {name}")), DeflateParameters::default()), None, "{name}");
+            }
+            for answered in widths() {
+                let answer = format!("{NAME}; {SERVER_MAX_WINDOW_BITS}={answered}");
+                let expected = DeflateParameters { server_max_window_bits: answered, ..server };
+                assert_eq!(confirm(listed(&answer), server), Some(expected).filter(|_| answered <= offered));
+                let answer = format!("{NAME}; {CLIENT_MAX_WINDOW_BITS}={answered}");
+                let expected = DeflateParameters { client_max_window_bits: answered.min(offered), ..client };
+                assert_eq!(confirm(listed(&answer), client), Some(expected));
+            }
+        }
+    }
+
+    //= rfc7692 7.1.1.2 MUST 1: what the server demands of its client holds, whatever that offered
+    //= type=test
+    #[test]
+    fn trap_35_every_takeover_offered_meets_every_one_wished() {
+        let parameters = |[server_no_context_takeover, client_no_context_takeover]: [bool; 2]| DeflateParameters {
+            server_no_context_takeover,
+            client_no_context_takeover,
+            ..DeflateParameters::default()
+        };
+        let all = || [[false, false], [false, true], [true, false], [true, true]];
+        for [ours, theirs] in all() {
+            for [server, client] in all() {
+                let text = parameters([server, client]).to_string();
+                let accepted = accept(listed(&text), parameters([ours, theirs])).unwrap();
+                assert_eq!(accepted.parameters, parameters([ours || server, theirs || client]));
+                // Demanded and not granted; hinted, and kept.
+                let confirmed = confirm(listed(&text), parameters([ours, theirs]));
+                let expected = Some(parameters([server, theirs || client])).filter(|_| server || !ours);
+                assert_eq!(confirmed, expected, "{text} to {ours} {theirs}");
+            }
+        }
     }
 }

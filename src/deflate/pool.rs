@@ -81,3 +81,73 @@ fn put<T>(idle: &mut Vec<T>, one: T, limit: usize) -> Option<T> {
     idle.push(one);
     (idle.len() > limit).then(|| idle.remove(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+
+    use super::super::params::WindowBits;
+    use super::super::{CompressionLevel, Direction, MemoryLevel};
+    use super::*;
+
+    const ANY: Direction = Direction { window: WindowBits::MAX, takeover: false };
+
+    #[test]
+    fn a_compressor_serves_only_who_asks_for_its_settings() {
+        let pool = Arc::new(Pool::new(3));
+        let lent = |level| Compressor::lent(settings(level), false, false, Some(&pool)).unwrap();
+        let (one, two) = (lent(1), lent(2));
+        one.give_back(Some(&pool));
+        two.give_back(Some(&pool));
+        assert_eq!(pool.compressor(settings(3)).map(|_| ()), None);
+        assert_eq!(pool.compressor(Settings { window: WindowBits::MIN, ..settings(1) }).map(|_| ()), None);
+        assert_eq!(lent(1).settings(), settings(1));
+        assert_eq!(idle(&pool), (1, 0), "it was taken, and dropped without a word");
+        assert_eq!(lent(2).settings(), settings(2));
+        assert_eq!(idle(&pool), (0, 0));
+    }
+
+    #[test]
+    fn of_too_many_the_one_that_was_idle_longest_goes() {
+        let pool = Arc::new(Pool::new(2));
+        let lent = [1, 2, 3].map(|level| Compressor::lent(settings(level), false, false, Some(&pool)).unwrap());
+        lent.into_iter().for_each(|context| context.give_back(Some(&pool)));
+        let levels: Vec<u8> = pool.idle().compressors.iter().map(|context| context.settings().level.get()).collect();
+        assert_eq!(levels, [2, 3]);
+        let lent = [(); 3].map(|()| Decompressor::lent(ANY, Some(&pool)).unwrap());
+        lent.into_iter().for_each(|context| context.give_back(Some(&pool)));
+        assert_eq!(idle(&pool), (2, 2));
+    }
+
+    #[test]
+    fn a_pool_of_none_lends_and_keeps_nothing() {
+        let pool = Arc::new(Pool::new(0));
+        Compressor::lent(settings(1), false, false, Some(&pool)).unwrap().give_back(Some(&pool));
+        Decompressor::lent(ANY, Some(&pool)).unwrap().give_back(Some(&pool));
+        assert_eq!(idle(&pool), (0, 0));
+    }
+
+    #[test]
+    fn a_pool_that_a_panic_poisoned_goes_on() {
+        let pool = Arc::new(Pool::default());
+        Decompressor::lent(ANY, Some(&pool)).unwrap().give_back(Some(&pool));
+        let other = Arc::clone(&pool);
+        let panicked = std::thread::spawn(move || {
+            let _guard = other.idle.lock().unwrap();
+            panic!("while it holds the lock");
+        });
+        assert!(panicked.join().is_err() && pool.idle.is_poisoned());
+        assert!(pool.decompressor().is_some());
+        assert_eq!(idle(&pool), (0, 0));
+    }
+
+    fn idle(pool: &Pool) -> (usize, usize) {
+        let idle = pool.idle();
+        (idle.compressors.len(), idle.decompressors.len())
+    }
+
+    fn settings(level: u8) -> Settings {
+        let level = CompressionLevel::new(level).unwrap();
+        Settings { window: WindowBits::MAX, level, memory_level: MemoryLevel::default() }
+    }
+}

@@ -91,7 +91,7 @@ impl Header {
         let &[first, ref rest @ ..] = bytes else { return Ok(None) };
         let compressed = match (first & RSV, first & 0x0F, expect.compressed) {
             (0, _, _) => None,
-            //= rfc7692 6 MUST 1: RSV1 stands on the first frame of a message, and on no other
+            //= rfc7692 6.1 MUST 3: RSV1 anywhere but on the first frame of a message fails
             (RSV1, 1 | 2, Some(limit)) => Some(limit),
             _ => return Err(Error::ReservedBits),
         };
@@ -228,7 +228,7 @@ impl Encoded {
     }
 
     /// Sets RSV1: the message that this frame begins is compressed.
-    //= rfc7692 6 MUST 2: RSV1 says that the message is compressed
+    //= rfc7692 6.1 MUST 1: RSV1 says that the message is compressed
     pub(crate) fn compressed(mut self) -> Encoded {
         let [first, ..] = &mut self.bytes;
         *first |= RSV1;

@@ -22,12 +22,7 @@ use crate::websocket::{Close, Compress, Incoming, Prepared, Reason, Sender, Shar
 /// A client and a server, and a program of calls.
 pub fn operations(input: &[u8]) {
     let mut choices = Choices::of(input);
-    let config = config(&mut choices);
-    let client = WebSocket::client(&Agreed::default(), setup::shared(&config), Foreseen, NOW);
-    assert!(client.is_ok(), "{client:?}");
-    let Ok(client) = client else { return };
-    let server = WebSocket::server(&Agreed::default(), setup::shared(&config), NOW);
-    let mut pair = Pair { sides: [Side::new(client, 4, &config), Side::new(server, 0, &config)], now: NOW, config };
+    let Some(mut pair) = Pair::new(config(&mut choices)) else { return };
     for _ in 0..MAX_CALLS {
         if choices.is_empty() {
             break;
@@ -47,6 +42,12 @@ fn config(choices: &mut Choices<'_>) -> Config {
     let output = if flags.flag() { 256 } else { 128 << 10 };
     // Some want everything at once.
     let hasty = flags.flag();
+    let mut compression = setup::compression(flags.four());
+    let (hibernates, always) = (flags.flag(), flags.flag());
+    if let Some(compression) = &mut compression {
+        compression.hibernate = hibernates.then_some(Duration::from_millis(1500));
+        compression.threshold = if always { Some(0) } else { compression.threshold };
+    }
     let seconds = |seconds| if hasty { Duration::ZERO } else { Duration::from_secs(seconds) };
     let optional = |flag: bool, duration: u64| flag.then_some(seconds(duration));
     let keep_alive = match times.four() {
@@ -69,20 +70,26 @@ fn config(choices: &mut Choices<'_>) -> Config {
         release: Some(seconds(1)),
         ..Limits::default()
     };
-    Config { limits, keep_alive, delivery, ..Config::default() }
+    Config { limits, keep_alive, delivery, compression, ..Config::default() }
 }
 
-struct Pair {
-    sides: [Side; 2],
-    now: Instant,
+pub(super) struct Pair {
+    pub(super) sides: [Side; 2],
+    pub(super) now: Instant,
     config: Config,
 }
 
 /// One end, and the way to it.
-struct Side {
-    socket: WebSocket,
+pub(super) struct Side {
+    pub(super) socket: WebSocket,
     /// Bytes of the masking key.
     key: usize,
+    /// Messages of so many bytes are compressed, unless they are to go plain.
+    threshold: Option<usize>,
+    /// They refer to those before them.
+    takeover: bool,
+    /// All that was written.
+    pub(super) written: Vec<u8>,
     /// What is on its way here.
     inbox: Vec<u8>,
     /// Nothing more will be put on its way.
@@ -91,25 +98,28 @@ struct Side {
     eof: bool,
     /// What `transmit` showed and `transmitted` has not acknowledged.
     shown: Vec<u8>,
-    record: Record,
+    pub(super) record: Record,
     /// How much of the record was looked at.
     seen: usize,
-    model: Model,
+    pub(super) model: Model,
 }
 
 /// What the sender was made to do.
-struct Model {
+pub(super) struct Model {
     open: bool,
     paused: Option<Instant>,
     /// When it last got bytes, and when it last was told all of a message, not counting pauses.
     heard: Instant,
     told: Instant,
     /// A message begun and not finished, or dropped like that.
-    begun: Option<Whole>,
-    /// It still takes parts.
+    pub(super) begun: Option<Whole>,
+    /// It still takes parts, which are compressed or not.
     midway: bool,
+    compressed: Option<bool>,
     /// Messages that the other side has yet to be told.
-    sent: VecDeque<Whole>,
+    pub(super) sent: VecDeque<Whole>,
+    /// Whether each message, from the first on, is to be compressed, where that is certain.
+    pub(super) compressions: Vec<Option<bool>>,
     /// Pings that the other side has yet to be told.
     pings: VecDeque<Vec<u8>>,
     /// All Pings, and how many of them are answered or passed over.
@@ -128,6 +138,18 @@ struct Model {
 }
 
 impl Pair {
+    /// Two that agreed on all that they may compress with.
+    pub(super) fn new(config: Config) -> Option<Pair> {
+        let mut agreed = Agreed::default();
+        if let Some(compression) = &config.compression {
+            agreed = agreed.with_deflate(compression.parameters());
+        }
+        let client = WebSocket::client(&agreed, setup::shared(&config), Foreseen, NOW);
+        assert!(client.is_ok(), "{client:?}");
+        let server = WebSocket::server(&agreed, setup::shared(&config), NOW);
+        Some(Pair { sides: [Side::new(client.ok()?, 4, &config), Side::new(server, 0, &config)], now: NOW, config })
+    }
+
     fn call(&mut self, call: u8, argument: u8) {
         let now = self.now;
         let [client, server] = &mut self.sides;
@@ -136,13 +158,13 @@ impl Pair {
         let whole = || Whole::made(kind, argument);
         let full = self.config.limits.output;
         match call % 20 {
-            0 | 1 => side.send(now, full, &whole(), |tx, message| tx.send(message)),
-            2 => side.send(now, full, &whole(), |tx, message| tx.send_prepared(&Prepared::new(message))),
-            3 => side.send(now, full, &whole(), |tx, message| match message {
+            0 | 1 => side.send(now, full, &whole(), Compress::Auto),
+            2 => side.send_plain(now, full, &whole(), |tx, message| tx.send_prepared(&Prepared::new(message))),
+            3 => side.send_plain(now, full, &whole(), |tx, message| match message {
                 Message::Text(text) => tx.send_shared(&Shared::from(String::from(text))),
                 Message::Binary(bytes) => tx.send_shared(&Shared::from(bytes.to_vec())),
             }),
-            4 => side.begin(now, full, kind),
+            4 => side.begin(now, full, kind, Compress::Auto),
             5 | 6 => side.append(now, full, &whole()),
             7 => side.finish(now),
             8 => side.ping(now, usize::from(argument % 128)),
@@ -160,7 +182,7 @@ impl Pair {
     }
 
     /// Lets time pass on both sides, from deadline to deadline.
-    fn step(&mut self, argument: u8) {
+    pub(super) fn step(&mut self, argument: u8) {
         let step = [1, 100, 1_000, 2_000, 5_000, 10_000, 30_000, 100_000][usize::from(argument % 8)];
         let until = self.now + Duration::from_millis(step);
         loop {
@@ -190,7 +212,7 @@ impl Pair {
     }
 
     /// Lets everything that is under way arrive, closes, and waits for whatever is to end by itself.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         let mut closed = false;
         for _ in 0..100 {
             let now = self.now;
@@ -249,7 +271,9 @@ impl Side {
             told: NOW,
             begun: None,
             midway: false,
+            compressed: None,
             sent: VecDeque::new(),
+            compressions: Vec::new(),
             pings: VecDeque::new(),
             all_pings: Vec::new(),
             answered: 0,
@@ -260,9 +284,16 @@ impl Side {
             close: None,
             disturbed: false,
         };
+        let takeover = config.compression.as_ref().is_some_and(|compression| match key {
+            0 => !compression.server_no_context_takeover,
+            _ => !compression.client_no_context_takeover,
+        });
         Side {
             socket,
             key,
+            threshold: config.compression.as_ref().map(|compression| compression.threshold(takeover)),
+            takeover,
+            written: Vec::new(),
             inbox: Vec::new(),
             inbox_ends: false,
             eof: false,
@@ -273,56 +304,106 @@ impl Side {
         }
     }
 
-    fn send(
+    pub(super) fn send(&mut self, now: Instant, full: usize, whole: &Whole, compress: Compress) {
+        let compressed = self.compresses(compress, whole.bytes.len());
+        self.send_as(now, full, whole, compressed, |tx, message| tx.send_with(message, compress));
+    }
+
+    pub(super) fn send_plain(
         &mut self,
         now: Instant,
         full: usize,
         whole: &Whole,
         send: impl FnOnce(&mut Sender, Message<'_>) -> Result<(), SendError>,
     ) {
+        self.send_as(now, full, whole, Some(false), send);
+    }
+
+    /// What a message that was compressed before is sent as.
+    pub(super) fn send_prepared(&mut self, now: Instant, full: usize, whole: &Whole, prepared: &Prepared) {
+        let compressed = if self.takeover { Some(false) } else { None };
+        self.send_as(now, full, whole, compressed, |tx, _| tx.send_prepared(prepared));
+    }
+
+    /// Whether a message of that length is compressed, unless only the result tells.
+    fn compresses(&self, compress: Compress, length: usize) -> Option<bool> {
+        match (self.threshold, compress) {
+            (None, _) | (_, Compress::Never) => Some(false),
+            (_, Compress::Always) => Some(true),
+            (Some(threshold), _) if length < threshold => Some(false),
+            _ => Some(true).filter(|_| self.takeover || length == usize::MAX),
+        }
+    }
+
+    fn send_as(
+        &mut self,
+        now: Instant,
+        full: usize,
+        whole: &Whole,
+        compressed: Option<bool>,
+        send: impl FnOnce(&mut Sender, Message<'_>) -> Result<(), SendError>,
+    ) {
         let expected = self.model.to_data(self.socket.tx(now).queued() >= full);
         let tx = self.socket.tx(now);
         assert_eq!((tx.is_ready(), tx.is_full()), (expected.is_ok(), tx.queued() >= full), "readiness");
-        self.queue(now, expected, whole.bytes.len(), |tx| send(tx, whole.as_message()));
+        self.queue(now, expected, whole.bytes.len(), compressed, |tx| send(tx, whole.as_message()));
         if expected.is_ok() {
             self.model.sent.push_back(whole.clone());
+            self.model.compressions.push(compressed);
         }
     }
 
-    fn begin(&mut self, now: Instant, full: usize, kind: Kind) {
+    pub(super) fn begin(&mut self, now: Instant, full: usize, kind: Kind, compress: Compress) {
         let tx = self.socket.tx(now);
         let queued = tx.queued();
         let expected = self.model.to_data(queued >= full);
-        assert_eq!((tx.begin(kind, Compress::Auto), tx.queued()), (expected, queued));
+        assert_eq!((tx.begin(kind, compress), tx.queued()), (expected, queued));
         if expected.is_ok() {
             self.model.begun = Some(Whole { kind, bytes: Vec::new() });
             self.model.midway = true;
+            self.model.compressed = self.compresses(compress, usize::MAX);
         }
     }
 
-    fn append(&mut self, now: Instant, full: usize, part: &Whole) {
+    pub(super) fn append(&mut self, now: Instant, full: usize, part: &Whole) {
+        self.part(now, full, part, |tx| tx.append(part.as_message()));
+    }
+
+    pub(super) fn finish_with(&mut self, now: Instant, full: usize, part: &Whole) {
+        if self.part(now, full, part, |tx| tx.finish_with(part.as_message())) {
+            self.model.finish();
+        }
+    }
+
+    fn part(
+        &mut self,
+        now: Instant,
+        full: usize,
+        part: &Whole,
+        call: impl FnOnce(&mut Sender) -> Result<(), SendError>,
+    ) -> bool {
         let is_full = self.socket.tx(now).queued() >= full;
         let expected = self.model.to_part().and_then(|kind| match kind {
             kind if kind != part.kind => Err(SendError::WrongKind),
             _ if is_full => Err(SendError::Full),
             _ => Ok(()),
         });
-        self.queue(now, expected, part.bytes.len(), |tx| tx.append(part.as_message()));
+        self.queue(now, expected, part.bytes.len(), self.model.compressed, call);
         if let (Ok(()), Some(begun)) = (expected, &mut self.model.begun) {
             begun.bytes.extend_from_slice(&part.bytes);
         }
+        expected.is_ok()
     }
 
-    fn finish(&mut self, now: Instant) {
+    pub(super) fn finish(&mut self, now: Instant) {
         let expected = self.model.to_part().map(|_| ());
-        self.queue(now, expected, 0, Sender::finish);
+        self.queue(now, expected, 0, self.model.compressed, Sender::finish);
         if expected.is_ok() {
-            self.model.midway = false;
-            self.model.sent.extend(self.model.begun.take());
+            self.model.finish();
         }
     }
 
-    fn ping(&mut self, now: Instant, length: usize) {
+    pub(super) fn ping(&mut self, now: Instant, length: usize) {
         let payload = alloc::vec![u8::try_from(self.model.all_pings.len() % 256).unwrap_or_default(); length];
         let model = &mut self.model;
         let mut expected = match (model.open, length > 125, model.acknowledged < model.ping_end) {
@@ -337,7 +418,7 @@ impl Side {
             expected = tx.ping(&payload);
             assert!(matches!(expected, Ok(()) | Err(SendError::PingQueued)), "{expected:?}");
         } else {
-            self.queue(now, expected, length, |tx| tx.ping(&payload));
+            self.queue(now, expected, length, Some(false), |tx| tx.ping(&payload));
         }
         if expected.is_ok() {
             self.model.ping_end = self.model.acknowledged + self.socket.tx(now).queued() as u64;
@@ -347,12 +428,14 @@ impl Side {
         }
     }
 
-    /// Calls what queues one frame, or is refused and queues nothing.
+    /// Calls what queues one frame, or is refused and queues nothing. If it compresses, how long the frame is is for others
+    /// to check, but not beyond the most that DEFLATE makes worse.
     fn queue(
         &mut self,
         now: Instant,
         expected: Result<(), SendError>,
         length: usize,
+        compressed: Option<bool>,
         call: impl FnOnce(&mut Sender) -> Result<(), SendError>,
     ) {
         let header = match length {
@@ -361,8 +444,17 @@ impl Side {
             _ => 10,
         };
         let tx = self.socket.tx(now);
-        let grows_to = tx.queued() + if expected.is_ok() { header + self.key + length } else { 0 };
-        assert_eq!((call(tx), tx.queued()), (expected, grows_to), "the result, and what is queued then");
+        let queued = tx.queued();
+        let (result, grown) = (call(tx), tx.queued() - queued);
+        assert_eq!(result, expected);
+        match expected {
+            Ok(()) if compressed != Some(false) => {
+                let most = 10 + self.key + length + length / 8 + 64;
+                assert!((2 + self.key..=most).contains(&grown), "{length} bytes are compressed to {grown}");
+            }
+            Ok(()) => assert_eq!(grown, header + self.key + length, "what is queued then"),
+            Err(_) => assert_eq!(grown, 0, "refused, and queued"),
+        }
     }
 
     fn close(&mut self, now: Instant, argument: u8) {
@@ -392,7 +484,7 @@ impl Side {
     }
 
     /// Writes up to `most` bytes, or all for none.
-    fn transmit(&mut self, peer: &mut Side, now: Instant, most: usize, slots: usize) {
+    pub(super) fn transmit(&mut self, peer: &mut Side, now: Instant, most: usize, slots: usize) {
         let transport = self.socket.transport();
         let queued = self.socket.tx(now).queued();
         let mut slices = [IoSlice::new(&[]); 16];
@@ -409,6 +501,7 @@ impl Side {
         if !peer.inbox_ends {
             peer.inbox.extend_from_slice(&showing[..count]);
         }
+        self.written.extend_from_slice(&showing[..count]);
         if showing.len() > self.shown.len() {
             self.shown = showing;
         }
@@ -419,7 +512,7 @@ impl Side {
     }
 
     /// Reads up to `most` bytes, or all for none.
-    fn receive(&mut self, peer: &mut Side, now: Instant, most: usize) {
+    pub(super) fn receive(&mut self, peer: &mut Side, now: Instant, most: usize) {
         let queued = self.socket.tx(now).queued();
         let most = if most == 0 { usize::MAX } else { most };
         let count = most.min(self.inbox.len());
@@ -571,7 +664,7 @@ impl Side {
     }
 
     /// Writes all and reads all; says whether there was any.
-    fn move_all(&mut self, peer: &mut Side, now: Instant) -> bool {
+    pub(super) fn move_all(&mut self, peer: &mut Side, now: Instant) -> bool {
         let before = (self.model.acknowledged, self.inbox.len(), self.eof, peer.inbox_ends, self.record.happened.len());
         self.resume(now);
         self.transmit(peer, now, 0, 16);
@@ -618,6 +711,13 @@ impl Model {
         }
     }
 
+    /// The message that was begun is all sent.
+    fn finish(&mut self) {
+        self.midway = false;
+        self.sent.extend(self.begun.take());
+        self.compressions.push(self.compressed);
+    }
+
     fn resume(&mut self, now: Instant) {
         if let Some(paused) = self.paused.take() {
             self.heard = self.heard + now.since(paused);
@@ -634,7 +734,7 @@ impl Model {
 
 impl Whole {
     /// A message whose kind and length an argument chooses. Its bytes tell it from others.
-    fn made(kind: Kind, argument: u8) -> Whole {
+    pub(super) fn made(kind: Kind, argument: u8) -> Whole {
         let length = match argument & 0x7F {
             0x7E => 65_535,
             0x7F => 65_536,

@@ -1,11 +1,13 @@
-//! What should a receiver make of a stream of frames? (RFC 6455 §5, §7.4, §8.1)
+//! What should a receiver make of a stream of frames? (RFC 6455 §5, §7.4, §8.1, RFC 7692 §6)
 //!
 //! The RFC read once more, slowly, on the whole input at once, with nothing taken from the engine but the names of its
-//! errors. What a session tells is held against this.
+//! errors. What a session tells is held against this. Of a compressed message that has more than one fault, or one that only
+//! some reads show, it may tell either.
 
 use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
+use super::inflater::{Inflater, Inflating};
 use super::record::{Happening, Record, Whole};
 use crate::config::{Config, Delivery, Limits};
 use crate::error::{CloseCode, Error};
@@ -26,12 +28,21 @@ pub(super) struct Circumstances {
     pub(super) closing: bool,
     /// The transport ends behind the input.
     pub(super) ends: bool,
+    /// What was agreed on for the messages of the peer.
+    pub(super) inflater: Option<Inflater>,
 }
 
 impl Expected {
-    /// Reads all frames of `input`.
-    pub(super) fn of(input: &[u8], limits: &Limits, circumstances: &Circumstances) -> Expected {
-        let mut reader = Reader { limits, masked: circumstances.masked, happened: Vec::new(), message: None };
+    /// Reads all frames of `input`, of which this was told.
+    pub(super) fn of(input: &[u8], limits: &Limits, circumstances: &Circumstances, told: &Record) -> Expected {
+        let mut reader = Reader {
+            limits,
+            masked: circumstances.masked,
+            inflater: circumstances.inflater.clone(),
+            told,
+            happened: Vec::new(),
+            message: None,
+        };
         let code = match reader.read(input) {
             Ok(code) => code,
             Err(error) => {
@@ -77,9 +88,13 @@ impl Expected {
 pub(super) fn header(bytes: &[u8], expect: Expect) -> Option<(usize, Result<Header, Error>)> {
     let fault = |at, error| Some((at, Err(error)));
     let first = *bytes.first()?;
-    if first & 0b0111_0000 != 0 {
-        return fault(1, Error::ReservedBits);
-    }
+    let begins_message = matches!(first & 0b1111, 1 | 2);
+    let limit = match first & 0b0111_0000 {
+        0 => expect.message,
+        0b0100_0000 if begins_message && expect.compressed.is_some() => expect.compressed.unwrap_or_default(),
+        _ => return fault(1, Error::ReservedBits),
+    };
+    let compressed = first & 0b0100_0000 != 0;
     let opcode = match first & 0b1111 {
         0 => OpCode::Continuation,
         1 => OpCode::Text,
@@ -132,7 +147,7 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Option<(usize, Result<Head
     if !control && length > expect.frame {
         return fault(end, Error::FrameTooBig);
     }
-    if !control && length > expect.message {
+    if !control && length > limit {
         return fault(end, Error::MessageTooBig);
     }
 
@@ -141,15 +156,14 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Option<(usize, Result<Head
         (true, Some(key)) => [key[0], key[1], key[2], key[3]],
         (true, None) => return None,
     };
-    Some((
-        if expect.masked { end + 4 } else { end },
-        Ok(Header { fin, compressed: false, opcode, length, masking_key }),
-    ))
+    Some((if expect.masked { end + 4 } else { end }, Ok(Header { fin, compressed, opcode, length, masking_key })))
 }
 
 struct Reader<'l> {
     limits: &'l Limits,
     masked: bool,
+    inflater: Option<Inflater>,
+    told: &'l Record,
     happened: Vec<Happening>,
     message: Option<Begun>,
 }
@@ -159,6 +173,8 @@ struct Begun {
     whole: Whole,
     fragments: u32,
     announced: u64,
+    /// What it is compressed to.
+    inflating: Option<Inflating>,
     /// So many bytes of text are known to be valid.
     valid: usize,
 }
@@ -192,19 +208,23 @@ impl Reader<'_> {
 
     fn expected_header(&self) -> Expect {
         let (fragments, announced) = self.message.as_ref().map_or((0, 0), |begun| (begun.fragments, begun.announced));
+        let wire = self.inflater.as_ref().map(|_| Inflater::wire(self.limits));
+        let is_compressed = self.message.as_ref().is_some_and(|begun| begun.inflating.is_some());
+        let limit = wire.filter(|_| is_compressed).unwrap_or(self.limits.message);
         Expect {
             masked: self.masked,
             continuation: self.message.is_some(),
             fragment: fragments < self.limits.fragments,
             frame: self.limits.frame,
-            message: self.limits.message - announced,
-            compressed: None,
+            message: limit - announced,
+            compressed: wire,
         }
     }
 
     fn begin(&mut self, kind: Kind, header: &Header) {
         let whole = Whole { kind, bytes: Vec::new() };
-        self.message = Some(Begun { whole, fragments: 1, announced: header.length, valid: 0 });
+        let inflating = self.inflater.as_ref().filter(|_| header.compressed).map(Inflater::begin);
+        self.message = Some(Begun { whole, fragments: 1, announced: header.length, inflating, valid: 0 });
     }
 
     fn go_on(&mut self, header: &Header) {
@@ -216,20 +236,44 @@ impl Reader<'_> {
 
     fn append(&mut self, payload: &[u8], last: bool) -> Result<(), Error> {
         let Some(mut message) = self.message.take() else { return Ok(()) };
-        message.whole.bytes.extend_from_slice(payload);
+        let (mut surely, mut perhaps) = (Vec::new(), Vec::new());
+        if let Some(inflating) = &mut message.inflating {
+            inflating.push(payload, self.limits);
+            if last {
+                inflating.finish();
+            }
+            let known = message.whole.bytes.len();
+            message.whole.bytes.extend_from_slice(&inflating.plain()[known..]);
+            (surely, perhaps) = (inflating.surely.clone(), inflating.perhaps.clone());
+        } else {
+            message.whole.bytes.extend_from_slice(payload);
+        }
         if message.whole.kind == Kind::Text
             && let Err(error) = core::str::from_utf8(&message.whole.bytes[message.valid..])
         {
             message.valid += error.valid_up_to();
             if error.error_len().is_some() || last {
-                self.message = Some(message);
-                return Err(Error::InvalidUtf8);
+                surely.push(Error::InvalidUtf8);
             }
         } else {
             message.valid = message.whole.bytes.len();
         }
+        perhaps.extend(&surely);
+        // Of what chunks told, the fault was found behind.
+        let is_behind = self.told.partial.as_ref().is_none_or(|told| told.bytes.len() <= message.whole.bytes.len());
+        let fault = match self.told.happened.get(self.happened.len()) {
+            Some(Happening::Failed(error)) if is_behind && perhaps.contains(error) => Some(*error),
+            _ => surely.first().copied(),
+        };
+        if let Some(error) = fault {
+            self.message = Some(message);
+            return Err(error);
+        }
         if last {
             self.tell(Happening::Message(message.whole));
+            if let (Some(inflater), Some(inflating)) = (&mut self.inflater, message.inflating) {
+                inflater.end(inflating);
+            }
         } else {
             self.message = Some(message);
         }

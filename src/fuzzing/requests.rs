@@ -127,8 +127,9 @@ impl Served<'_> {
             }
             Decision::Accept | Decision::AcceptLater => {
                 self.assert_upgraded(request);
-                let circumstances = Circumstances { masked: true, closing: false, ends: false };
-                Expected::of(behind, &self.config.limits, &circumstances).assert_is(&self.record, self.config);
+                let circumstances = Circumstances { masked: true, closing: false, ends: false, inflater: None };
+                let expected = Expected::of(behind, &self.config.limits, &circumstances, &self.record);
+                expected.assert_is(&self.record, self.config);
                 endpoint::time_out(&mut self.server, &self.application, &mut self.record);
             }
         }
@@ -149,7 +150,7 @@ impl Served<'_> {
         let choice = offered.iter().find(|name| ["chat", "superchat"].contains(&name.as_str()));
         let choice = choice.filter(|_| self.application.decision == Decision::Accept);
         assert_eq!(chosen.first(), choice, "the subprotocol");
-        wire::frames(response.rest, false);
+        wire::frames(response.rest, false, false);
     }
 
     /// One response, and the connection ends.

@@ -42,7 +42,7 @@ pub fn response_head(input: &[u8]) {
         assert!(output.starts_with(&request[written..]), "the rest of the request goes first: {output:?}");
         output.drain(..request.len() - written);
     }
-    wire::frames(&output, true);
+    wire::frames(&output, true, false);
     Asking { config: &config, application, asked, request: &request, ends, client, record }.assert_right(bytes);
 }
 
@@ -75,8 +75,8 @@ impl Asking<'_> {
                 let chosen = response.once("sec-websocket-protocol").unwrap_or_default();
                 assert_eq!(told.second.as_bytes(), chosen, "the subprotocol");
                 self.record.happened.remove(0);
-                let circumstances = Circumstances { masked: false, closing: false, ends: self.ends };
-                let expected = Expected::of(response.rest, &self.config.limits, &circumstances);
+                let circumstances = Circumstances { masked: false, closing: false, ends: self.ends, inflater: None };
+                let expected = Expected::of(response.rest, &self.config.limits, &circumstances, &self.record);
                 expected.assert_is(&self.record, self.config);
                 self.time_out();
             }

@@ -1,8 +1,10 @@
 //! How do a few bytes choose what a target does with the rest?
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use crate::config::{Config, Delivery, Limits};
+use crate::config::{Compression, Config, Delivery, Limits};
+use crate::deflate::params::WindowBits;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::time::Instant;
 
@@ -29,6 +31,13 @@ impl<'i> Choices<'i> {
 
     pub(super) fn cuts(&mut self) -> Cuts {
         Cuts::of(self.byte())
+    }
+
+    /// So many bytes, or all that are left.
+    pub(super) fn take(&mut self, count: usize) -> &'i [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,6 +90,28 @@ fn small_limits() -> Limits {
     }
 }
 
+/// No compression, or one of three: all that there is to agree on, nothing kept between messages, or small windows.
+pub(super) fn compression(choice: u8) -> Option<Compression> {
+    let window = |bits| WindowBits::new(bits).unwrap_or_default();
+    match choice {
+        0 => None,
+        1 => Some(Compression::default()),
+        2 => Some(Compression {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            pool: Some(Arc::default()),
+            ..Compression::default()
+        }),
+        _ => Some(Compression {
+            server_max_window_bits: window(9),
+            client_max_window_bits: window(8),
+            client_no_context_takeover: true,
+            threshold: Some(0),
+            ..Compression::default()
+        }),
+    }
+}
+
 /// How input is cut into reads.
 #[derive(Clone, Debug)]
 pub(super) enum Cuts {
@@ -128,6 +159,15 @@ impl Cuts {
 pub(super) struct Dice(u64);
 
 impl Dice {
+    pub(super) fn of(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    /// So many bytes that do not compress.
+    pub(super) fn take(mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.below(256).to_le_bytes()[0]).collect()
+    }
+
     fn below(&mut self, bound: u64) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((self.0 >> 33) % bound).unwrap_or_default()

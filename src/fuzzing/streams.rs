@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::endpoint::{self, Application, Decision, Endpoint};
+use super::inflater::Inflater;
 use super::record::{Happening, Record};
 use super::reference::{self, Circumstances, Expected};
 use super::setup::{self, Choices, Cuts, NOW};
@@ -24,7 +25,7 @@ pub fn frame_header(input: &[u8]) {
         fragment: !flags.flag(),
         frame: size(sizes.four()),
         message: size(sizes.four()),
-        compressed: None,
+        compressed: flags.flag().then(|| size(sizes.four())),
     };
     let bytes = choices.rest();
 
@@ -39,7 +40,10 @@ pub fn frame_header(input: &[u8]) {
     }
     if let Some((size, Ok(header))) = verdict {
         let key = expect.masked.then_some(header.masking_key);
-        let encoded = Header::encode(header.fin, header.opcode, header.length, key);
+        let mut encoded = Header::encode(header.fin, header.opcode, header.length, key);
+        if header.compressed {
+            encoded = encoded.compressed();
+        }
         assert_eq!(encoded.as_bytes(), &bytes[..size], "encoded again: {header:?}");
     }
 }
@@ -63,23 +67,26 @@ pub fn client_stream(input: &[u8]) {
     let Some((mut client, request)) = endpoint::asking_client(&setup.config, &[]) else { return };
     client.transmitted(request.len(), NOW);
     let mut record = Record::new(&setup.config);
-    endpoint::feed(&mut client, &response_to(&request), &Cuts::Whole, &setup.application, &mut record);
+    endpoint::feed(&mut client, &response_to(&request, &setup.config), &Cuts::Whole, &setup.application, &mut record);
     assert!(matches!(record.happened[..], [Happening::Open(_)]), "{:?}", record.happened);
     setup.run(&mut client, choices.rest(), false);
 }
 
-/// A request that every server accepts.
+/// A request that every server accepts, and that offers all that there is to compress with.
 pub(super) const REQUEST: &[u8] =
     b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
-/// The response that a client waits for.
-pub(super) fn response_to(request: &[u8]) -> Vec<u8> {
-    let head =
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+/// The response that a client waits for. What it wishes for is agreed on.
+pub(super) fn response_to(request: &[u8], config: &Config) -> Vec<u8> {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    let agreed = config.compression.as_ref().map(|compression| compression.parameters());
+    let extensions = agreed.map(|agreed| alloc::format!("Sec-WebSocket-Extensions: {agreed}\r\n"));
     let request = wire::request(request);
     let accept = request.and_then(|request| request.once("sec-websocket-key").map(wire::accept));
-    [head, accept.unwrap_or_default().as_bytes(), b"\r\n\r\n"].concat()
+    let (extensions, accept) = (extensions.unwrap_or_default(), accept.unwrap_or_default());
+    alloc::format!("{head}{extensions}Sec-WebSocket-Accept: {accept}\r\n\r\n").into_bytes()
 }
 
 struct Setup {
@@ -97,12 +104,13 @@ struct Setup {
 impl Setup {
     fn of(choices: &mut Choices<'_>) -> Setup {
         let mut flags = choices.flags();
+        let config = setup::config(&mut flags);
         Setup {
-            config: setup::config(&mut flags),
             application: Application { decision: Decision::Accept, echoes: flags.flag() },
             drains: flags.flag(),
             closes: flags.flag(),
             ends: flags.flag(),
+            config: Config { compression: setup::compression(flags.four()), ..config },
             cuts: choices.cuts(),
         }
     }
@@ -126,9 +134,18 @@ impl Setup {
         }
         endpoint::drain(endpoint, &mut output);
 
-        let circumstances = Circumstances { masked: by_server, closing: self.closes, ends: self.ends };
-        Expected::of(input, &self.config.limits, &circumstances).assert_is(&record, &self.config);
-        self.assert_answers(&wire::frames(&output, !by_server), &record, if by_server { 2 } else { 6 });
+        let agreed = self.config.compression.as_ref().map(|compression| compression.parameters());
+        let inflater = |server| agreed.map(|agreed| Inflater::of(agreed, server));
+        let circumstances =
+            Circumstances { masked: by_server, closing: self.closes, ends: self.ends, inflater: inflater(!by_server) };
+        Expected::of(input, &self.config.limits, &circumstances, &record).assert_is(&record, &self.config);
+        let mut sent = wire::frames(&output, !by_server, agreed.is_some());
+        if let Some(mut inflater) = inflater(by_server) {
+            for frame in sent.iter_mut().filter(|frame| frame.compressed) {
+                frame.payload = inflater.inflate(&frame.payload);
+            }
+        }
+        self.assert_answers(&sent, &record, if by_server { 2 } else { 6 });
         self.end(endpoint, &mut record, by_server);
     }
 

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::inflater::Inflater;
 use super::reference;
 use crate::config::Limits;
 use crate::frame::header::{Expect, OpCode};
@@ -16,17 +17,20 @@ use crate::frame::header::{Expect, OpCode};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) fin: bool,
+    /// RSV1.
+    pub(super) compressed: bool,
     pub(super) opcode: OpCode,
     pub(super) payload: Vec<u8>,
 }
 
-/// Reads frames that must all be whole and well-formed, as a peer without limits would.
-pub(super) fn frames(mut bytes: &[u8], masked: bool) -> Vec<Frame> {
+/// Reads frames that must all be whole and well-formed, as a peer without limits would. With compression RSV1 may stand on
+/// the first frame of a message, and nowhere else.
+pub(super) fn frames(mut bytes: &[u8], masked: bool, compression: bool) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut continuation = false;
     while !bytes.is_empty() {
-        let expect =
-            Expect { masked, continuation, fragment: true, frame: u64::MAX, message: u64::MAX, compressed: None };
+        let compressed = compression.then_some(u64::MAX);
+        let expect = Expect { masked, continuation, fragment: true, frame: u64::MAX, message: u64::MAX, compressed };
         let read = reference::header(bytes, expect);
         assert!(matches!(read, Some((_, Ok(_)))), "{read:?} was sent: {bytes:?}");
         let Some((size, Ok(header))) = read else { break };
@@ -38,9 +42,26 @@ pub(super) fn frames(mut bytes: &[u8], masked: bool) -> Vec<Frame> {
             continuation = !header.fin;
         }
         let unmasked = payload.iter().enumerate().map(|(at, byte)| byte ^ header.masking_key[at % 4]);
-        frames.push(Frame { fin: header.fin, opcode: header.opcode, payload: unmasked.collect() });
+        let (fin, compressed, opcode) = (header.fin, header.compressed, header.opcode);
+        frames.push(Frame { fin, compressed, opcode, payload: unmasked.collect() });
     }
     frames
+}
+
+/// The messages among frames, each as one frame whose payload is plain.
+pub(super) fn messages(frames: Vec<Frame>, inflater: &mut Option<Inflater>) -> Vec<Frame> {
+    let mut messages: Vec<Frame> = Vec::new();
+    for frame in frames.into_iter().filter(|frame| !frame.opcode.is_control()) {
+        let mut message = match messages.pop_if(|message| !message.fin) {
+            None => frame,
+            Some(begun) => Frame { fin: frame.fin, payload: [begun.payload, frame.payload].concat(), ..begun },
+        };
+        if let (true, true, Some(inflater)) = (message.fin, message.compressed, &mut *inflater) {
+            message.payload = inflater.inflate(&message.payload);
+        }
+        messages.push(message);
+    }
+    messages
 }
 
 /// The head that bytes begin with, without the empty lines before it, if it is complete; and what follows it.

@@ -21,9 +21,13 @@ pub(super) struct Malformed;
 /// A server's answer to the first offer that it can keep, given what it wishes; none where there is no such offer, which is
 /// no fault.
 //= rfc6455 9.1 MUST 1: a field that does not follow the grammar fails the connection
-//= rfc6455 9.1 MUST 3: of several offers the first that fits is taken
-//= rfc7692 5 MUST 1: offers are taken in their order
-//= rfc7692 5.1 MUST 1: an offer that cannot be kept is declined
+//= rfc6455 4.2.2 MUST 7: the answer is to one of the client's offers
+//= rfc6455 5.8 MUST 1: extensions are agreed on here
+//= rfc6455 9 MAY 2: a server accepts what it likes
+//= rfc7692 5 MAY 1: of several offers of one extension the first that can be kept is taken
+//= rfc7692 5 MUST NOT 1: one extension at most is answered, so none is beside it that wants RSV1
+//= rfc7692 5 MUST NOT 2: nor one before it that depends on frames
+//= rfc7692 5 MUST NOT 3: where none can be kept there is no answer
 pub(super) fn accept(fields: Fields<'_>, wished: Option<DeflateParameters>) -> Result<Option<Answer>, Malformed> {
     let mut answer = None;
     // All are walked over, also behind one that was taken: the field is well-formed as a whole, or it is not.
@@ -37,8 +41,11 @@ pub(super) fn accept(fields: Fields<'_>, wished: Option<DeflateParameters>) -> R
 }
 
 /// What a client that offered `offered` is agreed on with the server that answered this.
-//= rfc6455 9.1 MUST NOT 1: only what was offered is answered
-//= rfc7692 5 MUST 3: an answer to nothing fails the connection
+//= rfc6455 5.8 MUST 1: extensions are agreed on here
+//= rfc6455 9.1 MUST NOT 1: what was offered is spoken only if it was answered
+//= rfc7692 5 MUST 5: an answer with another extension beside it fails the connection
+//= rfc7692 5 MUST 6: of whatever kind that is
+//= rfc7692 5 MUST 7: an answer to what was not offered fails the connection
 pub(super) fn confirm(
     fields: Fields<'_>,
     offered: Option<DeflateParameters>,
@@ -46,7 +53,7 @@ pub(super) fn confirm(
     let mut extensions = all(fields);
     let Some(first) = extensions.next() else { return Ok(None) };
     match (first, extensions.next(), offered) {
-        (Ok(extension), None, Some(offered)) if extension.is_deflate() && fields.all(NAME).nth(1).is_none() => {
+        (Ok(extension), None, Some(offered)) if extension.is_deflate() => {
             params::confirm(extension.parameters(), offered).map(Some).ok_or(ResponseError::InvalidExtension)
         }
         _ => Err(ResponseError::UnaskedExtension),
@@ -206,6 +213,8 @@ fn advance(rest: &mut &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     fn count(fields: Fields<'_>) -> Result<usize, Malformed> {
@@ -257,5 +266,46 @@ mod tests {
         assert_eq!(count(Fields::from(&[(NAME, many.as_bytes())][..])), Err(Malformed));
         let many = ["a"; MAX_PARAMETERS + 2].join(";");
         assert_eq!(count(Fields::from(&[(NAME, many.as_bytes())][..])), Err(Malformed));
+    }
+
+    /// The width that was agreed on for the server's window says which of the offers was taken.
+    fn taken(lines: &[&str]) -> Result<Option<u8>, Malformed> {
+        let pairs: Vec<(&str, &[u8])> = lines.iter().map(|line| (NAME, line.as_bytes())).collect();
+        let answer = accept(Fields::from(&pairs[..]), Some(DeflateParameters::default()))?;
+        Ok(answer.map(|answer| answer.parameters.server_max_window_bits.get()))
+    }
+
+    //= rfc7692 5 MUST NOT 1: one extension is answered, never two
+    //= rfc7692 5 MUST NOT 2: so nothing is before it
+    //= rfc7692 5 MUST NOT 3: nor itself, where no offer can be kept
+    //= type=test
+    #[test]
+    fn trap_29_the_first_offer_that_can_be_kept_is_taken() {
+        const NINE: &str = "permessage-deflate; server_max_window_bits=9";
+        const TEN: &str = "permessage-deflate; server_max_window_bits=10";
+        const BAD: &str = "permessage-deflate; server_max_window_bits=7";
+        for (lines, expected) in [
+            (&[][..], Ok(None)),
+            (&["x"], Ok(None)),
+            (&[BAD], Ok(None)),
+            (&[NINE], Ok(Some(9))),
+            (&[NINE, TEN], Ok(Some(9))),
+            (&[TEN, NINE], Ok(Some(10))),
+            (&[BAD, NINE, TEN], Ok(Some(9))),
+            (&["x, y; z=1", BAD, TEN, NINE], Ok(Some(10))),
+            (&["x,permessage-deflate;server_max_window_bits=10,permessage-deflate"], Ok(Some(10))),
+            (&["permessage-deflate,permessage-deflate;server_max_window_bits=10"], Ok(Some(15))),
+            // The field is well-formed as a whole, or it is not, also behind what was taken.
+            (&[NINE, ""], Err(Malformed)),
+            (&[NINE, "permessage-deflate;"], Err(Malformed)),
+            (&["a b", NINE], Err(Malformed)),
+        ] {
+            assert_eq!(taken(lines), expected, "{lines:?}");
+        }
+        for count in 0..20 {
+            let line = ["x"].repeat(count).into_iter().chain([NINE]).collect::<Vec<_>>().join(", ");
+            let expected = if count < MAX_EXTENSIONS { Ok(Some(9)) } else { Err(Malformed) };
+            assert_eq!(taken(&[&line]), expected, "{line}");
+        }
     }
 }

@@ -129,7 +129,9 @@ impl Receiver {
         role: Role,
         now: Instant,
     ) -> Result<(usize, Option<Located>), Error> {
-        self.forget_lent(config);
+        if self.lent {
+            self.forget_lent(config);
+        }
         if let Some((consumed, located)) = self.whole(input, config, role) {
             return Ok((consumed, Some(located)));
         }
@@ -199,7 +201,9 @@ impl Receiver {
     }
 
     pub(super) fn release(&mut self, config: &Config) {
-        self.forget_lent(config);
+        if self.lent {
+            self.forget_lent(config);
+        }
         if self.message.is_none() {
             self.text = String::new();
             self.binary = Vec::new();
@@ -215,15 +219,13 @@ impl Receiver {
     }
 
     fn forget_lent(&mut self, config: &Config) {
-        if self.lent {
-            self.lent = false;
-            self.control.clear();
-            // A control frame may have been lent from between the fragments of a message, which stays.
-            if self.message.is_none() {
-                self.text.clear();
-                self.binary.clear();
-                self.give_context_back(config);
-            }
+        self.lent = false;
+        self.control.clear();
+        // A control frame may have been lent from between the fragments of a message, which stays.
+        if self.message.is_none() {
+            self.text.clear();
+            self.binary.clear();
+            self.give_context_back(config);
         }
     }
 
@@ -325,6 +327,7 @@ impl Receiver {
 
     //= rfc6455 5.4 MUST 3: messages are received whole or in fragments
     //= rfc6455 6.2 MUST 5: a server unmasks
+    //= rfc7692 6.2 MUST 2: what is not compressed is delivered as it is
     #[inline]
     fn message(
         &mut self,
@@ -437,8 +440,7 @@ impl Frame {
     /// What is left of the frame behind `passed` bytes of payload; nothing when that is all.
     fn rest(self, passed: usize) -> Option<Frame> {
         let remaining = self.remaining.saturating_sub(passed as u64);
-        let masking_key = mask::rotate(self.masking_key, passed);
-        (remaining > 0).then_some(Frame { remaining, masking_key, ..self })
+        (remaining > 0).then(|| Frame { remaining, masking_key: mask::rotate(self.masking_key, passed), ..self })
     }
 }
 

@@ -190,6 +190,8 @@ impl Sender {
     //= rfc6455 6.1 MUST 4: data goes in frames
     //= rfc6455 6.1 MUST 5: the first opcode is text or binary
     //= rfc6455 6.1 MUST 6: the last frame has FIN
+    //= rfc7692 6.1 MUST 1: a compressed message is transformed, framed and marked
+    //= rfc7692 6.1 MUST 2: a plain one is framed as it is
     pub fn send_with(&mut self, message: Message<'_>, compress: Compress) -> Result<(), SendError> {
         self.check_ready()?;
         let (opcode, plain) = (opcode(message.kind()), message.as_bytes());
@@ -527,6 +529,7 @@ impl Sender {
     }
 
     //= rfc6455 5.4 MUST 1: fragments go in the order of the message
+    //= rfc7692 6.1 MUST NOT 1: RSV1 is set on the first of them only
     fn fragment(&mut self, begun: Begun, fin: bool, part: &[u8]) {
         let opcode = if begun.continued { OpCode::Continuation } else { opcode(begun.kind) };
         match if begun.compressed { self.compressor.take() } else { None } {

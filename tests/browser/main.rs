@@ -6,9 +6,13 @@
 
 mod devtools;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use devtools::{Browser, Page};
 
@@ -91,6 +95,58 @@ fn a_page_of_another_origin_is_kept_out() {
     assert_eq!(page.text("String(testing.lastRow('open'))"), "null");
 }
 
+/// What the page says was agreed on is what goes over the wire: a mebibyte each way, in a fraction of the bytes.
+#[test]
+fn compression_is_agreed_on_and_used() {
+    if !Path::new(CHROMIUM).exists() {
+        println!("skipped: there is no {CHROMIUM}");
+        return;
+    }
+    let browser = Browser::start(CHROMIUM);
+    for (flags, extensions) in [
+        (&[][..], "none"),
+        (&["--compression"], "permessage-deflate"),
+        (
+            &["--compression", "--window-bits", "9", "--no-context-takeover"],
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; \
+             client_max_window_bits=9",
+        ),
+    ] {
+        let server = Echo::start(flags);
+        let wire = Wire::to(&server.page);
+        let mut page = browser.open(&wire.page);
+        page.click("#connect");
+        page.until("testing.byId('state').textContent === 'open'");
+        let opened = page.text("testing.lastRow('open').querySelector('.text').textContent");
+        assert_eq!(opened.lines().last(), Some(&*format!("extensions: {extensions}")));
+        page.evaluate("socket.addEventListener('message', ({ data }) => globalThis.heard = data), 0");
+
+        page.type_into("#message", "Grüße 🧦");
+        page.click("#send-text");
+        page.until("heard === 'Grüße 🧦'");
+        page.click("#send-binary");
+        page.until("testing.lastRow('receive', 'binary')?.dataset.size === '12'");
+        assert_eq!(page.text("new TextDecoder().decode(heard)"), "Grüße 🧦");
+
+        page.evaluate("testing.byId('message').value = '0123456789abcdef'.repeat(1 << 16)");
+        for (button, is_echo) in [
+            ("#send-text", "heard === testing.byId('message').value"),
+            ("#send-binary", "new TextDecoder().decode(heard) === testing.byId('message').value"),
+        ] {
+            let before = wire.counted();
+            page.click(button);
+            page.until(is_echo);
+            let after = wire.counted();
+            for (way, (before, after)) in ["from the browser", "to it"].iter().zip(before.into_iter().zip(after)) {
+                let (bytes, is_plain) = (after - before, flags.is_empty());
+                assert!(if is_plain { bytes > 1 << 20 } else { bytes < 1 << 16 }, "{flags:?}: {bytes} bytes {way}");
+            }
+        }
+        page.click("#close");
+        page.until("testing.lastRow('close')?.dataset.wasClean === 'true'");
+    }
+}
+
 impl Page {
     /// Clears a field and types into it.
     fn type_into(&mut self, selector: &str, text: &str) {
@@ -125,6 +181,49 @@ impl Echo {
         let page = format!("http://127.0.0.1:{}/", port.expect("a port"));
         Echo { process, page }
     }
+}
+
+/// The way to a server, where the bytes are counted.
+struct Wire {
+    page: String,
+    /// From the browser, and to it.
+    counts: [Arc<AtomicU64>; 2],
+}
+
+impl Wire {
+    fn to(page: &str) -> Wire {
+        let target = page.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let page = format!("http://{}/", listener.local_addr().unwrap());
+        let wire = Wire { page, counts: Default::default() };
+        let counts = wire.counts.clone();
+        thread::spawn(move || {
+            for browser in listener.incoming().map_while(Result::ok) {
+                let server = TcpStream::connect(&target).unwrap();
+                for ((from, to), count) in [(&browser, &server), (&server, &browser)].into_iter().zip(&counts) {
+                    let (from, to, count) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(count));
+                    thread::spawn(move || carry(from, to, &count));
+                }
+            }
+        });
+        wire
+    }
+
+    fn counted(&self) -> [u64; 2] {
+        [0, 1].map(|way| self.counts[way].load(Ordering::Relaxed))
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, carried: &AtomicU64) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        // Counted before anybody can have seen them.
+        carried.fetch_add(count as u64, Ordering::Relaxed);
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
 }
 
 impl Drop for Echo {

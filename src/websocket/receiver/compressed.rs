@@ -12,6 +12,9 @@ use crate::deflate::Pool;
 const PIECE: usize = 4 << 10;
 
 impl Receiver {
+    //= rfc6455 6.2 MAY 2: an extension changes what the payload means
+    //= rfc7692 5 MUST 8: messages are decompressed as was agreed on
+    //= rfc7692 6.2 MUST 1: payloads are joined, decompressed and delivered
     pub(super) fn compressed(
         &mut self,
         frame: Frame,

@@ -13,7 +13,7 @@ impl Sender {
         let direction = self.direction()?;
         let compression = self.config.compression()?;
         let goes_plain = match compress {
-            Compress::Auto => length < compression.threshold,
+            Compress::Auto => length < compression.threshold(direction.takeover),
             Compress::Never => true,
             Compress::Always => false,
         };
@@ -23,6 +23,9 @@ impl Sender {
         if self.compressor.is_some() {
             return self.compressor.take();
         }
+        //= rfc7692 5 MUST 8: messages are compressed as was agreed on
+        //= rfc7692 7.2.1 MUST NOT 3: a client keeps to the window that was agreed on
+        //= rfc7692 7.2.1 MUST NOT 4: and so does a server
         let settings = compression.settings(direction.window);
         Compressor::lent(settings, direction.takeover, compression.hibernate.is_some(), compression.pool.as_ref())
     }
