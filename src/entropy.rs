@@ -82,6 +82,13 @@ impl Keys {
         self.0.next_u32().to_ne_bytes()
     }
 
+    /// Another one, for another session.
+    pub(crate) fn another(&mut self) -> Keys {
+        let mut seed = [0; 32];
+        self.0.fill_bytes(&mut seed);
+        Keys(Box::new(ChaCha8Rng::from_seed(seed)))
+    }
+
     pub(crate) fn nonce(&mut self) -> [u8; 16] {
         let mut nonce = [0; 16];
         self.0.fill_bytes(&mut nonce);

@@ -317,6 +317,9 @@ pub enum ResponseError {
     InvalidExtension,
     /// A subprotocol that was not asked for, or more than one. §4.1 (6)
     UnaskedSubprotocol,
+    /// The server does not speak WebSocket over HTTP/2: it has not set ENABLE_CONNECT_PROTOCOL. It may over HTTP/1.1.
+    /// RFC 8441 §3
+    NoConnectProtocol,
     /// The body of a refusal is not framed as RFC 9112 §6 asks.
     MalformedBody,
     /// The body of a refusal is longer than [`Limits::body`](crate::Limits::body).
@@ -339,6 +342,7 @@ impl fmt::Display for ResponseError {
             ResponseError::UnaskedExtension => "an extension that was not offered",
             ResponseError::InvalidExtension => "the parameters of an extension are not an answer to the offer",
             ResponseError::UnaskedSubprotocol => "a subprotocol that was not asked for",
+            ResponseError::NoConnectProtocol => "the server does not speak WebSocket over HTTP/2",
             ResponseError::MalformedBody => "the response body is malformed",
             ResponseError::BodyTooLarge => "the response body is too large",
             ResponseError::TimedOut => "the response did not come in time",

@@ -110,6 +110,15 @@ impl Connect {
         fields.push("Upgrade", "websocket");
         fields.push("Connection", "Upgrade");
         fields.push("Sec-WebSocket-Key", key);
+        self.asked(fields, Some(key::accept(key)), config)
+    }
+
+    /// The request as an extended CONNECT (RFC 8441 §5).
+    pub(crate) fn ask_extended(&self, config: &Config) -> Asked {
+        self.asked(Lines::default(), None, config)
+    }
+
+    fn asked(&self, mut fields: Lines, accept: Option<AcceptKey>, config: &Config) -> Asked {
         fields.push("Sec-WebSocket-Version", "13");
         if let Some(origin) = &self.origin {
             fields.push("Origin", origin);
@@ -122,17 +131,17 @@ impl Connect {
             fields.push("Sec-WebSocket-Extensions", &Offer(parameters).to_string());
         }
         fields.append(&self.fields);
-        let target = self.url.target().into();
-        Asked { target, fields, accept: key::accept(key), subprotocols: self.subprotocols.clone(), deflate }
+        Asked { url: self.url.clone(), fields, accept, subprotocols: self.subprotocols.clone(), deflate }
     }
 }
 
 /// A request that was, or is about to be, sent.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    target: String,
+    url: Url,
     fields: Lines,
-    accept: AcceptKey,
+    /// None where RFC 8441 has no need of one.
+    accept: Option<AcceptKey>,
     subprotocols: Vec<String>,
     /// What was offered.
     deflate: Option<DeflateParameters>,
@@ -140,7 +149,19 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn target(&self) -> &str {
-        &self.target
+        self.url.target()
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.url.is_secure()
+    }
+
+    pub(crate) fn authority(&self) -> String {
+        self.url.authority()
+    }
+
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        self.fields.fields()
     }
 
     pub(crate) fn lines(&self) -> &[u8] {
@@ -165,9 +186,15 @@ impl Asked {
             return Err(ResponseError::InvalidConnection);
         }
         //= rfc6455 4.1 MUST 36: the accept key is the one for our key
-        if once(fields, "sec-websocket-accept") != Ok(Some(self.accept.as_str())) {
+        if self.accept.as_ref().is_none_or(|accept| once(fields, "sec-websocket-accept") != Ok(Some(accept.as_str()))) {
             return Err(ResponseError::InvalidAccept);
         }
+        self.check_extended(head)
+    }
+
+    /// Judges what a response with status 2xx to an extended CONNECT agrees on.
+    pub(crate) fn check_extended(&self, head: &ResponseHead<'_>) -> Result<Agreed, ResponseError> {
+        let fields = head.fields();
         //= rfc6455 4.1 MUST 37: an extension that was not offered fails the connection
         let deflate = extensions::confirm(fields, self.deflate)?;
         //= rfc6455 4.1 MUST 38: a subprotocol that was not offered fails the connection

@@ -29,7 +29,7 @@ use super::hpack::{Decoder, Encoder, Indexing};
 use super::output::Output;
 use super::settings::Settings;
 use crate::config::Config;
-use crate::handshake::Response;
+use crate::handshake::{Asked, Response};
 use crate::time::{Instant, Timer};
 
 /// What a client's connection begins with (RFC 9113 §3.4).
@@ -94,6 +94,8 @@ pub(crate) struct Connection<S> {
     block: Block,
     pub(super) floods: Floods,
     failed: bool,
+    /// The peer accepts no more streams.
+    gone_away: bool,
 }
 
 /// A stream that is not closed.
@@ -228,6 +230,7 @@ impl<S> Connection<S> {
             filled: 0,
             block: Block::default(),
             failed: false,
+            gone_away: false,
         }
     }
 
@@ -510,8 +513,8 @@ impl<S> Connection<S> {
 
     /// Acts on a frame of which eight bytes matter at most.
     fn act(&mut self, head: frame::Head, payload: [u8; 8], now: Instant) -> Result<Option<Arrived>, Http2Error> {
-        let [a, b, c, d, e, f, g, h] = payload;
-        let (first, second) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+        let [a, b, c, d, ..] = payload;
+        let first = u32::from_be_bytes([a, b, c, d]);
         let stream = head.stream;
         match head.kind {
             Kind::RstStream => {
@@ -528,7 +531,7 @@ impl<S> Connection<S> {
                 Ok(None)
             }
             Kind::GoAway => {
-                _ = second;
+                self.gone_away = true;
                 Ok(Some(Arrived::GoAway(first & 0x7FFF_FFFF)))
             }
             Kind::WindowUpdate => {
@@ -718,6 +721,61 @@ impl<S> Connection<S> {
         if let Some(open) = self.streams.get_mut(&stream) {
             open.held = held;
             self.credit_stream(stream);
+        }
+    }
+
+    /// Whether the server speaks other protocols on its streams (RFC 8441 §3); not known before its settings have come.
+    pub(crate) fn allows_connect_protocol(&self) -> Option<bool> {
+        self.has_settings.then_some(self.theirs.enable_connect_protocol)
+    }
+
+    /// Opens a stream of ours, without a word yet; none where there are enough, or no number is left.
+    pub(crate) fn open(&mut self, session: S) -> Option<u32> {
+        let most = self.theirs.max_concurrent_streams.min(self.config.limits.http2.sessions);
+        let stream = if self.highest_ours == 0 { 1 } else { self.highest_ours.checked_add(2)? };
+        if self.failed || self.gone_away || self.streams.len() >= most as usize || stream > 0x7FFF_FFFF {
+            return None;
+        }
+        self.highest_ours = stream;
+        let mut open = Box::new(Stream::new(session, self.ours.initial_window_size));
+        // Nothing can be asked of it before its head is sent.
+        open.ended_ours = true;
+        open.ended_theirs = true;
+        self.streams.insert(stream, open);
+        Some(stream)
+    }
+
+    /// Sends the head of a request that opens a tunnel.
+    pub(crate) fn request(&mut self, stream: u32, asked: impl FnOnce(&S) -> Option<&Asked>) {
+        let Some(open) = self.streams.get_mut(&stream) else { return };
+        let Some(asked) = asked(&open.session) else { return };
+        let mut block = Vec::new();
+        self.encoder.begin(&mut block);
+        let scheme = if asked.is_secure() { "https" } else { "http" };
+        for (name, value, indexing) in [
+            (":method", "CONNECT", Indexing::Add),
+            (":protocol", "websocket", Indexing::Add),
+            (":scheme", scheme, Indexing::Add),
+            (":path", asked.target(), Indexing::Without),
+            (":authority", &asked.authority(), Indexing::Add),
+        ] {
+            self.encoder.encode(name.as_bytes(), value.as_bytes(), indexing, &mut block);
+        }
+        for field in asked.fields().iter() {
+            let name = field.name.to_ascii_lowercase();
+            let indexing = if is_secret(&name) { Indexing::Never } else { Indexing::Add };
+            self.encoder.encode(name.as_bytes(), field.value, indexing, &mut block);
+        }
+        open.ended_ours = false;
+        open.ended_theirs = false;
+        self.write_block(stream, &block);
+    }
+
+    /// Gives a stream up that was never spoken of.
+    pub(crate) fn unopened(&mut self, stream: u32) {
+        if let Some(open) = self.streams.get_mut(&stream) {
+            open.ended_ours = true;
+            open.ended_theirs = true;
         }
     }
 

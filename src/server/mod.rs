@@ -173,9 +173,11 @@ impl Server {
                     let (taken, rest) = core::mem::take(input).split_at_mut_checked(end).unwrap_or_default();
                     *input = rest;
                     // The first lines of the preface read as a head of HTTP/1.1, and as no valid one.
-                    if PREFACE.starts_with(taken) && taken.len() == PREFACE_HEAD && self.head.is_empty() {
+                    if PREFACE.strip_prefix(&self.head[..]).is_some_and(|rest| rest.starts_with(taken))
+                        && self.head.len() + taken.len() == PREFACE_HEAD
+                    {
                         let mut http2 = Box::new(Http2::new(Arc::clone(&self.config), now));
-                        http2.connection.preface_begun(taken.len());
+                        http2.connection.preface_begun(PREFACE_HEAD);
                         self.phase = Phase::Http2(http2);
                         return self.receive(input, now);
                     }
@@ -403,14 +405,6 @@ impl Server {
     fn forget_head(&mut self) {
         if self.head.capacity() > 0 && matches!(self.phase, Phase::Open(_) | Phase::Answered(_) | Phase::Http2(_)) {
             self.head = Vec::new();
-        }
-    }
-
-    fn queue(&mut self) -> Option<&Queue> {
-        match &mut self.phase {
-            Phase::Open(websocket) => Some(websocket.queue()),
-            Phase::Answered(answered) if !answered.overdue => Some(&answered.queue),
-            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) | Phase::Http2(_) => None,
         }
     }
 

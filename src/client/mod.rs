@@ -8,12 +8,15 @@
 //!
 //! Nothing can be sent before the response is there, since there is no `Sender` to send with.
 
+mod http2;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use self::http2::Http2;
 use crate::config::{Agreed, Config};
 use crate::entropy::{Entropy, Keys, NoEntropy};
 use crate::error::ResponseError;
@@ -22,6 +25,7 @@ use crate::handshake::{Asked, Connect, ResponseHead};
 use crate::http1::body::Body;
 use crate::http1::scan::Scan;
 use crate::http1::{head, write};
+use crate::http2::{Connection, Http2Error};
 use crate::queue::Queue;
 use crate::server::SessionId;
 use crate::time::{Earliest, Instant, Timer};
@@ -50,6 +54,8 @@ enum Phase {
     Opening(Box<Opening>),
     Open(WebSocket),
     Ended(Box<Ended>),
+    /// Many sessions, each with phases of its own.
+    Http2(Box<Http2>),
 }
 
 #[derive(Debug)]
@@ -96,6 +102,8 @@ pub enum ClientEvent<'s> {
     Failed(SessionId, ResponseError),
     /// A session that never opened is over. (One that did says so with [`Event::Closed`](crate::Event::Closed).)
     Closed(SessionId, Closed),
+    /// The connection over HTTP/2 has failed, and all its sessions with it, each of which says so; GOAWAY is queued.
+    ConnectionFailed(Http2Error),
 }
 
 /// A WebSocket that was opened.
@@ -117,11 +125,17 @@ pub struct Opened<'s> {
 pub enum OpenError {
     /// A connection over HTTP/1.1 carries one session, and this one had it.
     Busy,
+    /// A connection over HTTP/2 carries as many as its server or [`Http2Limits::sessions`](crate::Http2Limits::sessions)
+    /// allow, and none when it is at its end.
+    Full,
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection carries a session already")
+        f.write_str(match self {
+            OpenError::Busy => "the connection carries a session already",
+            OpenError::Full => "the connection carries as many sessions as it can",
+        })
     }
 }
 
@@ -139,6 +153,18 @@ impl Client {
         Ok(Client { config, phase: Phase::Idle(Some(keys)), head: Vec::new(), opened: now })
     }
 
+    /// The client's side of a connection over HTTP/2 that was just made: the server was found to speak it (ALPN `h2`), or is
+    /// known to. It carries as many sessions as the server allows.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] when `entropy` fails.
+    pub fn http2(config: Arc<Config>, mut entropy: impl Entropy, now: Instant) -> Result<Client, NoEntropy> {
+        let keys = Keys::new(&mut entropy)?;
+        let http2 = Box::new(Http2::new(Arc::clone(&config), keys, now));
+        Ok(Client { config, phase: Phase::Http2(http2), head: Vec::new(), opened: now })
+    }
+
     /// Asks for a WebSocket: queues the request. The answer comes as [`ClientEvent::Open`], [`ClientEvent::Refused`] or
     /// [`ClientEvent::Failed`].
     ///
@@ -149,6 +175,9 @@ impl Client {
     //= rfc6455 4.1 MUST 14: the request opens the connection
     //= rfc6455 4.1 MUST 32: nothing more is sent before the answer, since there is no Sender
     pub fn open(&mut self, connect: &Connect, now: Instant) -> Result<SessionId, OpenError> {
+        if let Phase::Http2(http2) = &mut self.phase {
+            return http2.open(connect, &self.config, now);
+        }
         let Phase::Idle(keys) = &mut self.phase else { return Err(OpenError::Busy) };
         let Some(mut keys) = keys.take() else { return Err(OpenError::Busy) };
         let asked = connect.ask(keys.nonce(), &self.config);
@@ -204,6 +233,7 @@ impl Client {
                     News::Closed(closed) => ClientEvent::Closed(SessionId::HTTP1, closed),
                 })
             }
+            Phase::Http2(http2) => http2.receive(input, now),
             Phase::Idle(_) | Phase::Opening(_) => {
                 *input = &mut [];
                 None
@@ -220,6 +250,7 @@ impl Client {
                     ended.fail(error);
                 }
             }
+            Phase::Http2(http2) => http2.end(Cause::Eof, now),
             Phase::Opening(_) => self.phase = Ended::over(Body::Ended, 0, Cause::Eof, now),
             Phase::Idle(keys) => *keys = None,
         }
@@ -229,6 +260,7 @@ impl Client {
     pub fn receive_reset(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.receive_reset(now),
+            Phase::Http2(http2) => http2.end(Cause::Reset, now),
             Phase::Opening(_) => self.phase = Ended::over(Body::Ended, 0, Cause::Reset, now),
             Phase::Ended(ended) if !ended.body.is_ended() => ended.fail(ResponseError::MalformedBody),
             Phase::Idle(_) | Phase::Ended(_) => self.receive_eof(now),
@@ -257,7 +289,12 @@ impl Client {
     /// Shows what is queued for the transport: see [`WebSocket::transmit`].
     #[cfg(feature = "std")]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        self.queue().map_or(0, |queue| queue.fill(out))
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.queue().fill(out),
+            Phase::Opening(opening) => opening.queue.fill(out),
+            Phase::Http2(http2) => http2.fill(out),
+            Phase::Idle(_) | Phase::Ended(_) => 0,
+        }
     }
 
     /// Whether something is queued for the transport.
@@ -265,13 +302,21 @@ impl Client {
         match &self.phase {
             Phase::Open(websocket) => websocket.has_output(),
             Phase::Opening(opening) => !opening.queue.is_empty(),
+            Phase::Http2(http2) => http2.connection.has_output(),
             Phase::Idle(_) | Phase::Ended(_) => false,
         }
     }
 
     /// As [`transmit`](Client::transmit), for targets without `std`.
     pub fn transmit_slices(&mut self) -> impl Iterator<Item = &[u8]> {
-        self.queue().into_iter().flat_map(Queue::slices)
+        // One of the two is there.
+        let (queue, http2) = match &mut self.phase {
+            Phase::Open(websocket) => (Some(websocket.queue()), None),
+            Phase::Opening(opening) => (Some(&opening.queue), None),
+            Phase::Http2(http2) => (None, Some(http2.planned())),
+            Phase::Idle(_) | Phase::Ended(_) => (None, None),
+        };
+        queue.into_iter().flat_map(Queue::slices).chain(http2.into_iter().flat_map(Connection::slices))
     }
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
@@ -287,6 +332,7 @@ impl Client {
             Phase::Opening(opening) => {
                 opening.queue.acknowledge(count);
             }
+            Phase::Http2(http2) => http2.connection.transmitted(count, now),
             Phase::Idle(_) | Phase::Ended(_) => {}
         }
     }
@@ -296,6 +342,7 @@ impl Client {
         let limits = &self.config.limits;
         match &self.phase {
             Phase::Open(websocket) => websocket.poll_timeout(),
+            Phase::Http2(http2) => http2.connection.poll_timeout(),
             Phase::Opening(_) => Earliest::NONE.or(self.opened + limits.open_timeout, Timer::Open).deadline(),
             Phase::Ended(ended) if !ended.body.is_ended() => {
                 Earliest::NONE.or(ended.since + limits.close_timeout, Timer::Close).deadline()
@@ -306,8 +353,10 @@ impl Client {
 
     /// Acts on the deadlines that have come: see [`WebSocket::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let Phase::Open(websocket) = &mut self.phase {
-            return websocket.handle_timeout(now);
+        match &mut self.phase {
+            Phase::Open(websocket) => return websocket.handle_timeout(now),
+            Phase::Http2(http2) => return http2.handle_timeout(now),
+            Phase::Idle(_) | Phase::Opening(_) | Phase::Ended(_) => {}
         }
         while self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
             match &mut self.phase {
@@ -316,7 +365,7 @@ impl Client {
                 }
                 // A body that never ends.
                 Phase::Ended(ended) => ended.fail(ResponseError::TimedOut),
-                Phase::Idle(_) | Phase::Open(_) => {}
+                Phase::Idle(_) | Phase::Open(_) | Phase::Http2(_) => {}
             }
         }
     }
@@ -325,6 +374,7 @@ impl Client {
     pub fn transport(&self) -> Transport {
         match &self.phase {
             Phase::Open(websocket) => websocket.transport(),
+            Phase::Http2(http2) => http2.transport(),
             Phase::Ended(ended) if ended.body.is_ended() => Transport::Close,
             Phase::Idle(_) | Phase::Opening(_) | Phase::Ended(_) => Transport::Open,
         }
@@ -334,6 +384,7 @@ impl Client {
     pub fn is_closed(&self) -> bool {
         match &self.phase {
             Phase::Open(websocket) => websocket.is_closed(),
+            Phase::Http2(http2) => http2.is_closed(),
             Phase::Ended(ended) => ended.body.is_ended() && ended.closed.is_none(),
             Phase::Idle(keys) => keys.is_none(),
             Phase::Opening(_) => false,
@@ -347,17 +398,10 @@ impl Client {
         }
     }
 
-    fn queue(&mut self) -> Option<&Queue> {
-        match &mut self.phase {
-            Phase::Open(websocket) => Some(websocket.queue()),
-            Phase::Opening(opening) => Some(&opening.queue),
-            Phase::Idle(_) | Phase::Ended(_) => None,
-        }
-    }
-
     fn session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
         match &mut self.phase {
             Phase::Open(websocket) if id == SessionId::HTTP1 => Some(websocket),
+            Phase::Http2(http2) => http2.session(id.0),
             _ => None,
         }
     }

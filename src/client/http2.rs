@@ -1,0 +1,423 @@
+//! How does a client open sessions over HTTP/2? (RFC 8441 §4, §5; RFC 9113 §8)
+//!
+//! Each is a stream that begins with an extended CONNECT, as soon as the server's settings allow that; until they have come,
+//! what was asked for waits. A response of 2xx opens the session. Another one is the caller's to handle, with its body; where
+//! the server does not speak WebSocket over HTTP/2 the session fails, and the caller can try HTTP/1.1.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{ClientEvent, OpenError, Opened};
+use crate::config::Config;
+use crate::entropy::Keys;
+use crate::error::ResponseError;
+use crate::event::{Cause, Closed};
+use crate::handshake::{Asked, Connect, HttpVersion, ResponseHead};
+use crate::http2::{Arrived, Carried, Connection, Ending, Head, Http2Error, Role};
+use crate::queue::Queue;
+use crate::server::SessionId;
+use crate::time::{Earliest, Instant, Timer};
+use crate::websocket::{Found, Transport, WebSocket};
+
+/// A connection over HTTP/2.
+#[derive(Debug)]
+pub(super) struct Http2 {
+    pub(super) connection: Connection<Exchange>,
+    head: Head,
+    keys: Keys,
+    /// Streams that wait for the server's settings.
+    waiting: Vec<u32>,
+    /// Streams whose sessions may have something to tell that no byte caused.
+    news: VecDeque<u32>,
+    pub(super) eof: bool,
+}
+
+/// What one stream carries.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of a stream's life is Open, which is not to cost a box")]
+pub(super) enum Exchange {
+    Opening(Box<Opening>),
+    Open(WebSocket),
+    Ended(Box<Ended>),
+}
+
+#[derive(Debug)]
+pub(super) struct Opening {
+    config: Arc<Config>,
+    asked: Asked,
+    since: Instant,
+}
+
+/// A stream that did not become a session: its body follows, if it has one.
+#[derive(Debug)]
+pub(super) struct Ended {
+    config: Arc<Config>,
+    /// What the body may still take.
+    allowed: u64,
+    body: bool,
+    failed: Option<ResponseError>,
+    closed: Option<Closed>,
+    since: Instant,
+}
+
+/// What a session has to tell.
+enum Told {
+    Session(Found),
+    Body(usize),
+    Failed(ResponseError),
+    Closed(Closed),
+}
+
+/// What a call of `receive` comes to.
+enum Step {
+    Head { stream: u32, end: bool },
+    Told(u32, Told),
+    Failed(Http2Error),
+}
+
+impl Http2 {
+    pub(super) fn new(config: Arc<Config>, keys: Keys, now: Instant) -> Http2 {
+        Http2 {
+            connection: Connection::new(Role::Client, config, now),
+            head: Head::default(),
+            keys,
+            waiting: Vec::new(),
+            news: VecDeque::new(),
+            eof: false,
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        connect: &Connect,
+        config: &Arc<Config>,
+        now: Instant,
+    ) -> Result<SessionId, OpenError> {
+        let asked = connect.ask_extended(config);
+        let opening = Opening { config: Arc::clone(config), asked, since: now };
+        let stream = self.connection.open(Exchange::Opening(Box::new(opening))).ok_or(OpenError::Full)?;
+        self.waiting.push(stream);
+        self.ask(now);
+        Ok(SessionId(stream))
+    }
+
+    /// Sends what waits, if the server's settings have come; fails it if they do not allow it.
+    fn ask(&mut self, now: Instant) {
+        let Some(is_allowed) = self.connection.allows_connect_protocol() else { return };
+        for stream in core::mem::take(&mut self.waiting) {
+            if is_allowed {
+                self.connection.request(stream, |exchange| match exchange {
+                    Exchange::Opening(opening) => Some(&opening.asked),
+                    Exchange::Open(_) | Exchange::Ended(_) => None,
+                });
+            } else {
+                self.connection.unopened(stream);
+                if let Some(exchange) = self.connection.session(stream) {
+                    exchange.fail(ResponseError::NoConnectProtocol, Cause::Fault, now);
+                }
+            }
+            self.connection.touch(stream);
+            self.news.push_back(stream);
+        }
+    }
+
+    pub(super) fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ClientEvent<'s>> {
+        let (taken, step) = self.step(input, now)?;
+        Some(match step {
+            Step::Head { stream, end } => return self.judge(stream, end, now),
+            Step::Failed(error) => ClientEvent::ConnectionFailed(error),
+            Step::Told(stream, told) => {
+                let id = SessionId(stream);
+                match told {
+                    Told::Session(found) => match self.connection.session(stream)? {
+                        Exchange::Open(websocket) => ClientEvent::Session(id, websocket.lend(taken, found)),
+                        Exchange::Opening(_) | Exchange::Ended(_) => return None,
+                    },
+                    Told::Body(length) => ClientEvent::Body(id, taken.get(..length).unwrap_or_default()),
+                    Told::Failed(error) => ClientEvent::Failed(id, error),
+                    Told::Closed(closed) => ClientEvent::Closed(id, closed),
+                }
+            }
+        })
+    }
+
+    fn step<'i>(&mut self, input: &mut &'i mut [u8], now: Instant) -> Option<(&'i mut [u8], Step)> {
+        loop {
+            while let Some(stream) = self.news.pop_front() {
+                self.connection.touch(stream);
+                if let Some(exchange) = self.connection.session(stream)
+                    && let (_, Some(told)) = exchange.receive(&mut [], now)
+                {
+                    // There may be more of it.
+                    self.news.push_front(stream);
+                    return Some((&mut [], Step::Told(stream, told)));
+                }
+            }
+            self.connection.settle();
+            let (consumed, arrived) = self.connection.receive(input, &mut self.head, now);
+            let taken = take(input, consumed);
+            match arrived {
+                None => return None,
+                Some(Arrived::Data { stream, length }) => {
+                    let there = input.len().min(length);
+                    self.connection.touch(stream);
+                    let payload = input.get_mut(..there).unwrap_or_default();
+                    let (consumed, told) = match self.connection.session(stream) {
+                        Some(exchange) => exchange.receive(payload, now),
+                        None => (there, None),
+                    };
+                    self.connection.took(consumed);
+                    let taken = take(input, consumed);
+                    if let Some(told) = told {
+                        return Some((taken, Step::Told(stream, told)));
+                    }
+                }
+                Some(Arrived::Head { stream, end }) => return Some((taken, Step::Head { stream, end })),
+                Some(Arrived::End(stream)) => {
+                    match self.connection.session(stream) {
+                        Some(Exchange::Open(websocket)) => websocket.receive_eof(now),
+                        Some(Exchange::Ended(ended)) => ended.body = false,
+                        Some(Exchange::Opening(_)) | None => {}
+                    }
+                    self.connection.touch(stream);
+                    self.news.push_back(stream);
+                }
+                Some(Arrived::Reset(stream, _)) => self.lost(stream, Cause::Reset, now),
+                Some(Arrived::Settings) => self.ask(now),
+                Some(Arrived::GoAway(last)) => {
+                    // What the server has not acted on never will be.
+                    for stream in self.connection.ids().into_iter().filter(|stream| *stream > last) {
+                        self.connection.unopened(stream);
+                        self.lost(stream, Cause::Reset, now);
+                    }
+                }
+                Some(Arrived::Failed(error)) => {
+                    self.end(Cause::Fault, now);
+                    return Some((taken, Step::Failed(error)));
+                }
+            }
+        }
+    }
+
+    /// Judges the head of a response that has just arrived.
+    fn judge<'s>(&'s mut self, stream: u32, end: bool, now: Instant) -> Option<ClientEvent<'s>> {
+        let Http2 { connection, head, keys, news, .. } = self;
+        let id = SessionId(stream);
+        let status = head.status()?;
+        let response = ResponseHead::new(status, "", HttpVersion::Http2, head.fields());
+        connection.touch(stream);
+        let Exchange::Opening(opening) = connection.session(stream)? else { return None };
+        let config = Arc::clone(&opening.config);
+        let agreed = match opening.asked.check_extended(&response) {
+            // A tunnel that its server has closed already.
+            Ok(_) if end => Err(ResponseError::Malformed),
+            agreed => agreed,
+        };
+        if !(200..=299).contains(&status) {
+            let closed = Some(Closed { code: None, clean: false, cause: Cause::Refused });
+            let allowed = config.limits.body;
+            let ended = Ended { config, allowed, body: !end, failed: None, closed, since: now };
+            *connection.session(stream)? = Exchange::Ended(Box::new(ended));
+            news.push_back(stream);
+            return Some(ClientEvent::Refused(id, response));
+        }
+        match agreed {
+            Ok(agreed) => {
+                let exchange = connection.session(stream)?;
+                *exchange = Exchange::Open(WebSocket::with_keys(&agreed, config, keys.another(), now));
+                let Exchange::Open(websocket) = exchange else { return None };
+                Some(ClientEvent::Open(Opened { id, response, agreed, tx: websocket.tx(now) }))
+            }
+            Err(error) => {
+                *connection.session(stream)? = Exchange::over(config, None, Cause::Fault, now);
+                news.push_back(stream);
+                Some(ClientEvent::Failed(id, error))
+            }
+        }
+    }
+
+    pub(super) fn session(&mut self, stream: u32) -> Option<&mut WebSocket> {
+        self.connection.touch(stream);
+        match self.connection.session(stream)? {
+            Exchange::Open(websocket) => Some(websocket),
+            Exchange::Opening(_) | Exchange::Ended(_) => None,
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let Http2 { connection, news, .. } = self;
+        connection.handle_timeout(now, |stream| news.push_back(stream));
+    }
+
+    /// The connection with all planned that goes next.
+    pub(super) fn planned(&mut self) -> &Connection<Exchange> {
+        self.connection.settle();
+        self.connection.plan();
+        &self.connection
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn fill<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        let slices = self.planned().slices();
+        out.iter_mut().zip(slices).map(|(slot, slice)| *slot = std::io::IoSlice::new(slice)).count()
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        match (self.connection.has_failed() || self.eof, self.connection.has_output()) {
+            (true, false) => Transport::Close,
+            _ => Transport::Open,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.eof && self.news.is_empty() && self.connection.ids().is_empty() && !self.connection.has_output()
+    }
+
+    /// The transport brings no more, or is gone.
+    pub(super) fn end(&mut self, cause: Cause, now: Instant) {
+        self.eof = true;
+        for stream in self.connection.ids() {
+            self.lost(stream, cause, now);
+        }
+    }
+
+    fn lost(&mut self, stream: u32, cause: Cause, now: Instant) {
+        match self.connection.session(stream) {
+            Some(Exchange::Open(websocket)) if cause == Cause::Eof => websocket.receive_eof(now),
+            Some(Exchange::Open(websocket)) => websocket.receive_reset(now),
+            Some(Exchange::Opening(opening)) => {
+                let config = Arc::clone(&opening.config);
+                if let Some(exchange) = self.connection.session(stream) {
+                    *exchange = Exchange::over(config, None, cause, now);
+                }
+            }
+            Some(Exchange::Ended(ended)) => ended.body = false,
+            None => {}
+        }
+        self.connection.touch(stream);
+        self.news.push_back(stream);
+    }
+}
+
+impl Exchange {
+    fn over(config: Arc<Config>, failed: Option<ResponseError>, cause: Cause, now: Instant) -> Exchange {
+        let closed = Some(Closed { code: None, clean: false, cause });
+        Exchange::Ended(Box::new(Ended { config, allowed: 0, body: false, failed, closed, since: now }))
+    }
+
+    fn fail(&mut self, error: ResponseError, cause: Cause, now: Instant) {
+        if let Exchange::Opening(opening) = self {
+            *self = Exchange::over(Arc::clone(&opening.config), Some(error), cause, now);
+        }
+    }
+
+    fn receive(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Told>) {
+        match self {
+            Exchange::Open(websocket) => {
+                let (consumed, found) = websocket.locate(input, now);
+                (consumed, found.map(Told::Session))
+            }
+            Exchange::Ended(ended) => ended.receive(input),
+            Exchange::Opening(_) => (input.len(), None),
+        }
+    }
+}
+
+impl Ended {
+    fn receive(&mut self, input: &[u8]) -> (usize, Option<Told>) {
+        if self.body && !input.is_empty() {
+            let told = usize::try_from(self.allowed).map_or(input.len(), |allowed| allowed.min(input.len()));
+            self.allowed -= told as u64;
+            if told < input.len() {
+                self.failed = Some(ResponseError::BodyTooLarge);
+                self.body = false;
+            }
+            if told > 0 {
+                return (told, Some(Told::Body(told)));
+            }
+        }
+        let told = match self.failed.take() {
+            Some(error) => Some(Told::Failed(error)),
+            None if !self.body => self.closed.take().map(Told::Closed),
+            None => None,
+        };
+        (input.len(), told)
+    }
+}
+
+impl Carried for Exchange {
+    fn queue(&self) -> Option<&Queue> {
+        match self {
+            Exchange::Open(websocket) => Some(websocket.queued()),
+            Exchange::Opening(_) | Exchange::Ended(_) => None,
+        }
+    }
+
+    fn prepare(&mut self) -> Option<&mut Queue> {
+        match self {
+            Exchange::Open(websocket) => Some(websocket.queue_mut()),
+            Exchange::Opening(_) | Exchange::Ended(_) => None,
+        }
+    }
+
+    fn transmitted(&mut self, count: usize, now: Instant) {
+        if let Exchange::Open(websocket) = self {
+            websocket.transmitted(count, now);
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        match self {
+            Exchange::Open(websocket) => match websocket.transport() {
+                Transport::Open => Ending::Open,
+                Transport::ShutdownWrite => Ending::End,
+                Transport::Close => Ending::Close,
+                Transport::Reset => Ending::Reset,
+            },
+            Exchange::Opening(_) => Ending::Open,
+            Exchange::Ended(ended) if ended.body => Ending::Open,
+            Exchange::Ended(_) => Ending::Reset,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Exchange::Open(websocket) => websocket.is_closed(),
+            Exchange::Opening(_) => false,
+            Exchange::Ended(ended) => !ended.body && ended.failed.is_none() && ended.closed.is_none(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        match self {
+            Exchange::Open(websocket) => websocket.poll_timeout(),
+            Exchange::Opening(opening) => {
+                Earliest::NONE.or(opening.since + opening.config.limits.open_timeout, Timer::Open).deadline()
+            }
+            Exchange::Ended(ended) if ended.body => {
+                Earliest::NONE.or(ended.since + ended.config.limits.close_timeout, Timer::Close).deadline()
+            }
+            Exchange::Ended(_) => None,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        match self {
+            Exchange::Open(websocket) => websocket.handle_timeout(now),
+            Exchange::Opening(_) => self.fail(ResponseError::TimedOut, Cause::Timeout(Timer::Open), now),
+            Exchange::Ended(ended) => {
+                ended.body = false;
+                ended.failed = Some(ResponseError::TimedOut);
+            }
+        }
+    }
+}
+
+/// Takes bytes off the front.
+fn take<'i>(input: &mut &'i mut [u8], count: usize) -> &'i mut [u8] {
+    let (taken, rest) = core::mem::take(input).split_at_mut_checked(count).unwrap_or_default();
+    *input = rest;
+    taken
+}
