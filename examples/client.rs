@@ -1,7 +1,7 @@
 //! How does a client drive the engine? It reads and writes at the same time, and what it waits for is a closure over events.
 //!
 //! `cargo run --release --example client -- ws://127.0.0.1:5000/ws` is a conversation: each line goes out as a text message.
-//! `--check` tests an echo server, `--autobahn` lets Autobahn's fuzzing server test the engine.
+//! It speaks TLS for `wss:`, and HTTP/2 if it is told to. `--check` tests an echo server, `--autobahn` lets Autobahn's fuzzing server test the engine.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]
 
 use std::cell::Cell;
@@ -18,10 +18,19 @@ use sockless::{
     Client, ClientEvent, Clock, Close, CloseCode, Closed, Compress, Compression, Config, Connect, DeflateParameters,
     Event, Incoming, Instant, KeepAlive, Limits, Message, Os, Reason, Sender, SessionId, Transport,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::verify_server_name;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+};
 
 const HELP: &str = "\
 A WebSocket client.
@@ -30,6 +39,8 @@ A WebSocket client.
   client --check URL                  test an echo server: say what is wrong, or nothing and exit with 0
   client --autobahn URL --agent NAME  run all cases of Autobahn's fuzzing server
 
+  --http 1.1|2                        the version of HTTP (1.1); 2 over ws: is prior knowledge
+  --ca FILE                           for wss:, trust these certificates (PEM), and not those that this machine trusts
   --header 'NAME: VALUE'              send this header field; more than once for several
   --origin ORIGIN                     send this origin
   --subprotocol NAME                  offer this subprotocol; more than once for several
@@ -59,6 +70,8 @@ struct Options {
     origin: Option<String>,
     subprotocols: Vec<String>,
     compression: bool,
+    is_http2: bool,
+    ca: Option<String>,
 }
 
 #[derive(Default)]
@@ -87,6 +100,14 @@ impl Options {
                 Long("origin") => options.origin = Some(arguments.value()?.string()?),
                 Long("subprotocol") => options.subprotocols.push(arguments.value()?.string()?),
                 Long("compression") => options.compression = true,
+                Long("http") => {
+                    options.is_http2 = match arguments.value()?.string()?.as_str() {
+                        "1.1" => false,
+                        "2" => true,
+                        other => return Err(format!("--http is 1.1 or 2, not {other}").into()),
+                    }
+                }
+                Long("ca") => options.ca = Some(arguments.value()?.string()?),
                 Short('h') | Long("help") => options.mode = Mode::Help,
                 _ => return Err(argument.unexpected()),
             }
@@ -105,8 +126,8 @@ impl Options {
         let compression = self.compression.then(Compression::default);
         let outcome = runtime.block_on(async {
             match self.mode {
-                Mode::Talk => talk(&self.connect(url)?, compression).await,
-                Mode::Check => check(&self.connect(url)?, compression).await,
+                Mode::Talk => talk(&self.target(url)?, compression).await,
+                Mode::Check => check(&self.target(url)?, compression).await,
                 Mode::Autobahn => self.autobahn(url).await,
                 Mode::Help => Ok(()),
             }
@@ -116,12 +137,15 @@ impl Options {
         outcome
     }
 
-    /// What to ask for.
+    /// What to ask for, and how.
+    fn target(&self, url: &str) -> Result<Target, String> {
+        let connect = self.connect(url)?;
+        let tls = connect.url().is_secure().then(|| tls(self.ca.as_deref(), self.is_http2)).transpose()?;
+        Ok(Target { connect, tls, is_http2: self.is_http2 })
+    }
+
     fn connect(&self, url: &str) -> Result<Connect, String> {
         let mut connect = Connect::to(url).map_err(|error| format!("{url}: {error}"))?;
-        if connect.url().is_secure() {
-            return Err(format!("{url}: wss: needs TLS, which this example does not have; try ws:"));
-        }
         for header in &self.headers {
             let (name, value) = header.split_once(':').ok_or_else(|| format!("no header field: {header}"))?;
             connect = connect.header(name, value.trim()).map_err(|error| format!("{header}: {error}"))?;
@@ -145,7 +169,7 @@ impl Options {
         let (keep_alive, compression) = (KeepAlive::Off, Some(compression));
         let config = Arc::new(Config { limits, keep_alive, compression, ..Config::default() });
         let (url, agent) = (url.trim_end_matches('/'), encode(self.agent.as_deref().unwrap_or("sockless")));
-        let mut counting = Connection::to(&self.connect(&format!("{url}/getCaseCount"))?, &config).await?;
+        let mut counting = Connection::to(&self.target(&format!("{url}/getCaseCount"))?, &config).await?;
         // The fuzzing server may hang up without a Close here and at the end: what counts is said before.
         let count: u32 = counting
             .until("the number of cases", |event| match event {
@@ -157,21 +181,21 @@ impl Options {
             .await?;
         for case in 1..=count {
             println!("case {case} of {count}");
-            let connect = self.connect(&format!("{url}/runCase?case={case}&agent={agent}"))?;
-            Connection::to(&connect, &config).await?.echo().await;
+            let target = self.target(&format!("{url}/runCase?case={case}&agent={agent}"))?;
+            Connection::to(&target, &config).await?.echo().await;
         }
-        Connection::to(&self.connect(&format!("{url}/updateReports?agent={agent}"))?, &config).await?.echo().await;
+        Connection::to(&self.target(&format!("{url}/updateReports?agent={agent}"))?, &config).await?.echo().await;
         Ok(())
     }
 }
 
 /// A conversation: lines of the standard input go out as text messages, what comes is shown.
-async fn talk(connect: &Connect, compression: Option<Compression>) -> Result<(), String> {
+async fn talk(target: &Target, compression: Option<Compression>) -> Result<(), String> {
     let limits = Limits { close_timeout: Duration::from_secs(3), ..Limits::default() };
     let config = Config { limits, compression, ..Config::default() };
-    let mut connection = Connection::to(connect, &Arc::new(config)).await?;
+    let mut connection = Connection::to(target, &Arc::new(config)).await?;
     let agreed = connection.opened("the opening handshake").await?;
-    eprintln!("connected to {}, extensions: {}", connect.url(), extensions(agreed));
+    eprintln!("connected to {}, extensions: {}", target.connect.url(), extensions(agreed));
     let mut lines = lines();
     let mut end = None;
     loop {
@@ -187,7 +211,8 @@ async fn talk(connect: &Connect, compression: Option<Compression>) -> Result<(),
             }
             None
         });
-        if connection.client.is_closed() {
+        // Over HTTP/2, the connection could carry more.
+        if connection.client.is_closed() || connection.is_http2 && end.is_some() {
             break;
         }
         let sends = connection.tx().is_some_and(|tx| tx.is_ready());
@@ -256,21 +281,21 @@ fn printable(text: &str) -> String {
 }
 
 /// Tests an echo server. Whatever it does, or does not, the answer is there in time.
-async fn check(connect: &Connect, compression: Option<Compression>) -> Result<(), String> {
+async fn check(target: &Target, compression: Option<Compression>) -> Result<(), String> {
     let stage = Cell::new("the TCP connection");
-    match timeout(CHECK, check_all(connect, compression, &stage)).await {
+    match timeout(CHECK, check_all(target, compression, &stage)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(format!("{}: nothing after {} s", stage.get(), CHECK.as_secs())),
     }
 }
 
-async fn check_all(connect: &Connect, compression: Option<Compression>, stage: &Cell<&str>) -> Result<(), String> {
+async fn check_all(target: &Target, compression: Option<Compression>, stage: &Cell<&str>) -> Result<(), String> {
     let seconds = Duration::from_secs;
     let limits =
         Limits { fragments: 1 << 20, open_timeout: seconds(5), close_timeout: seconds(4), ..Limits::default() };
     let is_offered = compression.is_some();
     let config = Config { limits, keep_alive: KeepAlive::Off, compression, ..Config::default() };
-    let mut connection = Connection::to(connect, &Arc::new(config)).await?;
+    let mut connection = Connection::to(target, &Arc::new(config)).await?;
     let at = |name| {
         stage.set(name);
         name
@@ -326,6 +351,14 @@ async fn check_all(connect: &Connect, compression: Option<Compression>, stage: &
         })
         .await?;
 
+    if connection.is_http2 {
+        return connection
+            .until(at("the end of the stream"), |event| match event {
+                ClientEvent::Session(_, Incoming { event: Event::Closed(Closed { clean: true, .. }), .. }) => Some(Ok(())),
+                event => ended(&event).map(Err),
+            })
+            .await;
+    }
     // The server goes first (RFC 6455 §7.1.1); the engine waits for it no longer than its close timeout.
     let _ = connection.until(at("the end of the TCP connection"), |_| None::<Result<(), _>>).await;
     if connection.is_ended { Ok(()) } else { Err("the server does not end the TCP connection".into()) }
@@ -339,6 +372,7 @@ fn ended(event: &ClientEvent<'_>) -> Option<String> {
         }
         ClientEvent::Failed(_, error) => Some(error.to_string()),
         ClientEvent::Closed(_, closed) => Some(format!("the connection ended: {closed}")),
+        ClientEvent::ConnectionFailed(error) => Some(error.to_string()),
         ClientEvent::Session(_, Incoming { event, .. }) => match event {
             Event::Failed(error) => Some(error.to_string()),
             Event::Closing { code, reason } => {
@@ -376,33 +410,121 @@ fn encode(text: &str) -> String {
     encoded
 }
 
+/// What to ask for, and how.
+struct Target {
+    connect: Connect,
+    tls: Option<TlsConnector>,
+    is_http2: bool,
+}
+
+/// TLS that asks for this version of HTTP.
+fn tls(ca: Option<&str>, is_http2: bool) -> Result<TlsConnector, String> {
+    let trusted = match ca {
+        Some(file) => CertificateDer::pem_file_iter(file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| format!("{file}: {error}"))?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted.iter().cloned());
+    let webpki = WebPkiServerVerifier::builder(Arc::new(roots)).build();
+    let webpki = webpki.map_err(|error| format!("{}: {error}", ca.unwrap_or("the certificates of this machine")))?;
+    let verifier = Arc::new(Verifier { webpki, trusted: if ca.is_some() { trusted } else { Vec::new() } });
+    let mut config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = vec![if is_http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Trusts what WebPKI trusts, and a server that shows the very certificate that `--ca` names: what `openssl req -x509` makes
+/// for a test is an authority that signed itself, and WebPKI takes no authority for a server.
+#[derive(Debug)]
+struct Verifier {
+    webpki: Arc<WebPkiServerVerifier>,
+    trusted: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        if self.trusted.contains(end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.webpki.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.webpki.verify_tls12_signature(message, cert, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.webpki.verify_tls13_signature(message, cert, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// What the writing half has to do next.
+enum Task {
+    Write,
+    Flush,
+    Shutdown,
+}
+
 /// A transport connection and the engine on top of it.
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     client: Client,
     id: SessionId,
     clock: Clock,
+    is_http2: bool,
     buffer: Vec<u8>,
     /// The part of the buffer that nobody asked for yet.
     held: Range<usize>,
     /// The transport brings no more.
     is_ended: bool,
+    /// TLS may hold back some of what it took.
+    is_flushed: bool,
     is_shut: bool,
 }
 
 impl Connection {
     /// Connects, and queues the request.
-    async fn to(connect: &Connect, config: &Arc<Config>) -> Result<Connection, String> {
-        let (url, clock) = (connect.url(), Clock::new());
-        let stream = match timeout(config.limits.open_timeout, TcpStream::connect((url.host(), url.port()))).await {
-            Ok(stream) => stream.map_err(|error| format!("cannot connect to {}: {error}", url.authority()))?,
-            Err(_) => return Err(format!("cannot connect to {} in time", url.authority())),
+    async fn to(target: &Target, config: &Arc<Config>) -> Result<Connection, String> {
+        let authority = target.connect.url().authority();
+        let stream = match timeout(config.limits.open_timeout, target.stream()).await {
+            Ok(stream) => stream.map_err(|error| format!("cannot connect to {authority}: {error}"))?,
+            Err(_) => return Err(format!("cannot connect to {authority} in time")),
         };
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let mut client = Client::new(Arc::clone(config), Os, clock.now()).map_err(|error| error.to_string())?;
-        let id = client.open(connect, clock.now()).map_err(|error| error.to_string())?;
+        let (clock, is_http2) = (Clock::new(), target.is_http2);
+        let new = if is_http2 { Client::http2 } else { Client::new };
+        let mut client = new(Arc::clone(config), Os, clock.now()).map_err(|error| error.to_string())?;
+        let id = client.open(&target.connect, clock.now()).map_err(|error| error.to_string())?;
         let buffer = vec![0; 64 << 10];
-        Ok(Connection { stream, client, id, clock, buffer, held: 0..0, is_ended: false, is_shut: false })
+        let (is_ended, is_flushed, is_shut) = (false, true, false);
+        Ok(Connection { stream, client, id, clock, is_http2, buffer, held: 0..0, is_ended, is_flushed, is_shut })
     }
 
     fn tx(&mut self) -> Option<&mut Sender> {
@@ -467,8 +589,8 @@ impl Connection {
 
     fn lend<T>(&mut self, now: Instant, mut react: impl FnMut(ClientEvent<'_>) -> Option<T>) -> Option<T> {
         loop {
-            // What comes is answered: while the queue is full, it has to wait.
-            let is_full = self.client.tx(self.id, now).is_some_and(|tx| tx.is_full());
+            // What comes is answered: while the queue is full, it has to wait. Over HTTP/2 that would keep the queue full.
+            let is_full = !self.is_http2 && self.client.tx(self.id, now).is_some_and(|tx| tx.is_full());
             let mut input = if is_full { &mut [] } else { &mut self.buffer[self.held.clone()] };
             let offered = input.len();
             let event = self.client.receive(&mut input, now);
@@ -490,25 +612,43 @@ impl Connection {
         } else {
             self.client.pause(self.id, now);
         }
-        let (mut reader, mut writer) = self.stream.split();
-        if !self.is_shut && self.client.transport() == Transport::ShutdownWrite {
-            self.is_shut = true;
-            // An error says that the connection is gone, and the next read says so too.
-            let _ = writer.shutdown().await;
-        }
+        let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
+        let shuts = !self.is_shut && self.client.transport() == Transport::ShutdownWrite;
         let wait = self.client.poll_timeout().map(|(deadline, _)| self.clock.until(deadline));
         let mut slices = [IoSlice::new(&[]); 16];
         let count = self.client.transmit(&mut slices);
+        let task = match (count, self.is_flushed, shuts) {
+            (1.., ..) => Some(Task::Write),
+            (0, false, _) => Some(Task::Flush),
+            (0, true, true) => Some(Task::Shutdown),
+            (0, true, false) => None,
+        };
+        let work = async {
+            match task {
+                Some(Task::Write) => writer.write_vectored(&slices[..count]).await,
+                Some(Task::Flush) => writer.flush().await.map(|()| 0),
+                Some(Task::Shutdown) => writer.shutdown().await.map(|()| 0),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            result = writer.write_vectored(&slices[..count]), if count > 0 => match result {
-                Ok(written) => self.client.transmitted(written, self.clock.now()),
-                Err(error) => self.failed(&error),
+            result = work, if task.is_some() => match (result, &task) {
+                (Ok(written), Some(Task::Write)) => {
+                    self.is_flushed = false;
+                    self.client.transmitted(written, self.clock.now());
+                }
+                // An error says that the connection is gone, and the next read says so too.
+                (_, Some(Task::Shutdown)) => self.is_shut = true,
+                (Ok(_), _) => self.is_flushed = true,
+                (Err(error), _) => {
+                    self.is_flushed = true;
+                    self.failed(&error);
+                }
             },
             result = reader.read(&mut self.buffer), if reads => match result {
-                Ok(0) => {
-                    self.is_ended = true;
-                    self.client.receive_eof(self.clock.now());
-                }
+                Ok(0) => self.end(),
+                // TLS without its end: what ended in good order says so itself.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => self.end(),
                 Ok(read) => self.held = 0..read,
                 Err(error) => self.failed(&error),
             },
@@ -518,10 +658,31 @@ impl Connection {
         }
     }
 
+    fn end(&mut self) {
+        self.is_ended = true;
+        self.client.receive_eof(self.clock.now());
+    }
+
     fn failed(&mut self, error: &io::Error) {
         if error.kind() != ErrorKind::Interrupted {
             self.is_ended = true;
             self.client.receive_reset(self.clock.now());
         }
+    }
+}
+
+impl Target {
+    async fn stream(&self) -> io::Result<Box<dyn Stream>> {
+        let url = self.connect.url();
+        let host = url.host();
+        let stream = TcpStream::connect((host, url.port())).await?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let stream = tls.connect(name, stream).await?;
+        if self.is_http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(io::Error::other("the server does not speak HTTP/2 (no ALPN)"));
+        }
+        Ok(Box::new(stream))
     }
 }

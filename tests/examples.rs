@@ -20,6 +20,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PublicKeyData};
 use sockless::{
     Accept, Agreed, Client, ClientEvent, Clock, Close, CloseCode, Compression, Config, Connect, Event, Incoming,
     KeepAlive, Limits, Message, Os, Reason, Sender, Server, ServerEvent, SessionId, Transport,
@@ -72,7 +73,7 @@ fn a_runtime_echoes(name: &str) {
 
 #[test]
 fn echo_echoes() {
-    let server = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    let server = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0"]);
     resets_are_noticed(&server, "/ws");
     converse(&server.address, "/ws");
     converse(&server.address, "/ws?with=query");
@@ -83,7 +84,7 @@ fn echo_echoes() {
 
 #[test]
 fn echo_serves_its_page() {
-    let server = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    let server = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0"]);
     let get = |request: &str| http(&server.address, &format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n"));
 
     let page = get("GET /");
@@ -109,18 +110,18 @@ fn echo_checks_the_origin() {
     let url = |server: &Program| format!("ws://{}/ws", server.address);
     let from = |server: &Program, origin: &str| Connect::to(&url(server)).unwrap().origin(origin).unwrap();
 
-    let server = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    let server = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0"]);
     assert_eq!(Talk::to_refusal(from(&server, "https://evil.example")), 403);
     Talk::with(from(&server, &format!("http://{}", server.address)));
 
-    let listed = ["--listen", "127.0.0.1:0", "--origin", "https://one.example", "--origin", "http://two.example:8080"];
+    let listed = ["--tls", "off", "--listen", "127.0.0.1:0", "--origin", "https://one.example", "--origin", "http://two.example:8080"];
     let server = Program::listening("echo", &listed);
     Talk::with(from(&server, "https://one.example"));
     Talk::with(from(&server, "http://two.example:8080"));
     assert_eq!(Talk::to_refusal(from(&server, "https://three.example")), 403);
     assert_eq!(Talk::to_refusal(from(&server, &format!("http://{}", server.address))), 403);
 
-    let server = Program::listening("echo", &["--listen", "127.0.0.1:0", "--origin", "any"]);
+    let server = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0", "--origin", "any"]);
     Talk::with(from(&server, "https://evil.example"));
     Talk::with(from(&server, "null"));
 }
@@ -128,7 +129,7 @@ fn echo_checks_the_origin() {
 #[test]
 fn echo_limits_messages_and_speaks_subprotocols() {
     let flags =
-        ["--listen", "127.0.0.1:0", "--max-message", "2000000", "--subprotocol", "news", "--subprotocol", "chat"];
+        ["--tls", "off", "--listen", "127.0.0.1:0", "--max-message", "2000000", "--subprotocol", "news", "--subprotocol", "chat"];
     let server = Program::listening("echo", &flags);
     let connect = || Connect::to(&format!("ws://{}/ws", server.address)).unwrap();
 
@@ -147,12 +148,12 @@ fn echo_limits_messages_and_speaks_subprotocols() {
 /// The three ways to keep a quiet connection alive, seen on the wire.
 #[test]
 fn echo_keeps_connections_alive() {
-    let pongs = Program::listening("echo", &["--listen", "127.0.0.1:0", "--keep-alive", "0.1"]);
+    let pongs = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0", "--keep-alive", "0.1"]);
     let mut raw = Raw::to(&pongs.address, "/ws");
     assert_eq!(raw.frame(), (true, 0xA, vec![]));
     assert_eq!(raw.frame(), (true, 0xA, vec![]));
 
-    let flags = ["--listen", "127.0.0.1:0", "--keep-alive", "0.1", "--keep-alive-timeout", "0.4"];
+    let flags = ["--tls", "off", "--listen", "127.0.0.1:0", "--keep-alive", "0.1", "--keep-alive-timeout", "0.4"];
     let pings = Program::listening("echo", &flags);
     let mut raw = Raw::to(&pings.address, "/ws");
     for _ in 0..3 {
@@ -163,7 +164,7 @@ fn echo_keeps_connections_alive() {
     assert_eq!(raw.frame(), (true, 0x9, vec![]));
     assert_eq!(raw.rest(), Err(ErrorKind::ConnectionReset));
 
-    let off = Program::listening("echo", &["--listen", "127.0.0.1:0", "--keep-alive", "0"]);
+    let off = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0", "--keep-alive", "0"]);
     let mut raw = Raw::to(&off.address, "/ws");
     assert!(raw.is_quiet_for(Duration::from_millis(500)));
     raw.send(0x81, b"hi");
@@ -173,7 +174,7 @@ fn echo_keeps_connections_alive() {
 /// What each set of flags agrees to.
 #[test]
 fn echo_negotiates_compression() {
-    let echo = |flags: &[&str]| Program::listening("echo", &[&["--listen", "127.0.0.1:0"], flags].concat());
+    let echo = |flags: &[&str]| Program::listening("echo", &[&["--tls", "off", "--listen", "127.0.0.1:0"], flags].concat());
     let offer = Some("permessage-deflate; client_max_window_bits");
 
     let server = echo(&[]);
@@ -219,7 +220,7 @@ fn echo_negotiates_compression() {
 #[test]
 fn echo_compresses() {
     let echo =
-        |flags: &[&str]| Program::listening("echo", &[&["--listen", "127.0.0.1:0", "--compression"], flags].concat());
+        |flags: &[&str]| Program::listening("echo", &[&["--tls", "off", "--listen", "127.0.0.1:0", "--compression"], flags].concat());
     let offering = |server: &Program| Raw::offering(&server.address, "/ws", Some("permessage-deflate"));
 
     let server = echo(&[]);
@@ -257,7 +258,7 @@ fn echo_compresses() {
 /// Without context takeover, what a connection needs to compress is lent to it for a message at a time.
 #[test]
 fn echo_shares_contexts_between_connections() {
-    let server = Program::listening("echo", &["--listen", "127.0.0.1:0", "--compression", "--no-context-takeover"]);
+    let server = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0", "--compression", "--no-context-takeover"]);
     let before = server.memory();
     let mut talks: Vec<Talk> =
         (0..100).map(|_| Talk::open(&server.url("/ws"), 1 << 20, Some(Compression::default())).unwrap()).collect();
@@ -275,8 +276,11 @@ fn programs_explain_themselves() {
     for (name, flag) in [
         ("echo", "--subprotocol"),
         ("echo", "--compression-threshold"),
+        ("echo", "--tls"),
         ("testbed", "--no-compression"),
+        ("testbed", "--tls2"),
         ("client", "--compression"),
+        ("client", "--ca"),
     ] {
         let output = run(name, &["--help"], "");
         assert!(output.status.success());
@@ -292,7 +296,13 @@ fn programs_explain_themselves() {
         ("echo", &["--compression", "--window-bits", "7"]),
         ("echo", &["--compression", "--window-bits", "16"]),
         ("echo", &["--compression", "--compression-threshold", "-1"]),
+        ("echo", &["--tls", "nowhere"]),
+        ("echo", &["--cert", "Cargo.toml"]),
+        ("echo", &["--cert", "Cargo.toml", "--key", "Cargo.toml"]),
         ("testbed", &[]),
+        ("testbed", &["--cert", "Cargo.toml"]),
+        ("client", &["--http", "3", "ws://127.0.0.1/"]),
+        ("client", &["--ca", "Cargo.toml", "wss://127.0.0.1/"]),
         ("testbed", &["--h1", "65536"]),
         ("client", &[]),
         ("client", &["http://127.0.0.1/"]),
@@ -626,7 +636,7 @@ fn testbed_ends_slow_handshakes() {
 
 #[test]
 fn check_passes_what_is_right() {
-    let echo = Program::listening("echo", &["--listen", "127.0.0.1:0"]);
+    let echo = Program::listening("echo", &["--tls", "off", "--listen", "127.0.0.1:0"]);
     let bed = testbed(&[]);
     for url in [
         format!("ws://{}/ws", echo.address),
@@ -647,7 +657,7 @@ fn check_passes_what_is_right() {
 
 #[test]
 fn check_says_what_was_agreed_on() {
-    let bounded = ["--listen", "127.0.0.1:0", "--compression", "--no-context-takeover", "--window-bits", "10"];
+    let bounded = ["--tls", "off", "--listen", "127.0.0.1:0", "--compression", "--no-context-takeover", "--window-bits", "10"];
     for (server, path, agreed) in [
         (testbed(&[]), "/", "permessage-deflate"),
         (testbed(&[]), "/frag/100000", "permessage-deflate"),
@@ -679,7 +689,7 @@ fn check_says_what_is_wrong() {
         (of_testbed("/info"), "instead, a text of"),
         (of_testbed("/push/1/70"), "instead, 70 bytes that begin with"),
         (format!("ws://{nobody}/"), "cannot connect"),
-        (String::from("wss://127.0.0.1/"), "TLS"),
+        (format!("wss://{}/", bed.address), "cannot connect"),
         (String::from("http://127.0.0.1/"), "not a valid ws"),
         // Nothing comes, not even the end.
         (wrong(|stream| hold(&stream)), "the opening handshake: the response did not come in time"),
@@ -1025,6 +1035,231 @@ fn never_reads(address: &str, path: &str, size: usize) -> Stuck {
         }
     }
     Stuck { stream, sent }
+}
+
+// --- TLS and HTTP/2 ---------------------------------------------------------------------
+
+/// What carries a socket is in the server's lines, and it tells whoever named the socket.
+#[test]
+fn echo_speaks_tls_and_http2() {
+    let files = Files::signed(IsCa::NoCa);
+    let flags = ["--listen", "127.0.0.1:0", "--tls", "127.0.0.1:0", "--compression", "--subprotocol", "chat"];
+    let mut server = Doors::open("echo", &[&flags[..], &files.server()].concat(), 2);
+    let [tls, plain] = [0, 1].map(|nth| server.addresses[nth].clone());
+
+    let ca = files.client();
+    let extensions = "extensions: permessage-deflate";
+    for (number, (flags, scheme, address, carrier, version)) in [
+        (&[][..], "ws", &plain, "plain", "1.1"),
+        (&["--http", "2"], "ws", &plain, "plain", "2"),
+        (&ca, "wss", &tls, "TLS, ALPN http/1.1", "1.1"),
+        (&[&ca[..], &["--http", "2"]].concat(), "wss", &tls, "TLS, ALPN h2", "2"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let number = 2 * number + 1;
+        let url = format!("{scheme}://{address}/ws?name=its{number}");
+        let output = run("client", &[flags, &["--compression", "--check", &url]].concat(), "");
+        assert!(output.status.success(), "{url} {flags:?}: {output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{extensions}\n"), "{url} {flags:?}");
+        assert_eq!(server.line(), format!("connection {number}: {carrier}"));
+        let session = format!("SessionId(1): HTTP/{version}, /ws?name=its{number}, {extensions}");
+        assert_eq!(server.line(), format!("connection {number}, {session}"));
+
+        let told = http(&plain, &format!("GET /version?name=its{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert!(told.starts_with("HTTP/1.1 200 ") && told.ends_with(&format!("\r\n\r\nHTTP/{version}")), "{told}");
+        assert_eq!(server.line(), format!("connection {}: plain", number + 1));
+    }
+    let told = http(&plain, "GET /version?name=nobodys HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(told.starts_with("HTTP/1.1 404 "), "{told}");
+}
+
+/// A mebibyte of lines at once: what the echo has no room for waits, over HTTP/2 as well.
+#[test]
+fn client_talks_over_http2() {
+    let files = Files::signed(IsCa::NoCa);
+    let server = Doors::open("testbed", &[&["--tls2", "0"][..], &files.server()].concat(), 1);
+    let url = |path: &str| format!("wss://{}{path}", server.addresses[0]);
+    let flags = [&files.client()[..], &["--http", "2"]].concat();
+
+    let text = (0..10_000).map(|n| format!("line {n}: {}\n", "x".repeat(n % 200))).collect::<String>();
+    for path in ["/", "/frag/9"] {
+        let output = run("client", &[&flags[..], &[&url(path)]].concat(), &text);
+        assert!(output.status.success(), "{path}: {:?}", String::from_utf8(output.stderr));
+        assert!(output.stdout == text.as_bytes(), "{path}: {} bytes of {}", output.stdout.len(), text.len());
+    }
+}
+
+#[test]
+fn testbed_does_the_same_over_whatever_carries_it() {
+    let files = Files::signed(IsCa::NoCa);
+    let ports = ["--tls1", "0", "--tls2", "0", "--h2c", "0", "--h1", "0"];
+    let server = Doors::open("testbed", &[&ports[..], &files.server()].concat(), 4);
+    let ca = files.client();
+    let [tls1, tls2, h2c, h1] = [0, 1, 2, 3].map(|nth| server.addresses[nth].as_str());
+    for (scheme, address, version) in
+        [("ws", h1, "1.1"), ("ws", h2c, "2"), ("wss", tls1, "1.1"), ("wss", tls2, "1.1"), ("wss", tls2, "2")]
+    {
+        let flags = [&ca[..], &["--http", version]].concat();
+        let client = |more: &[&str], path: &str, input: &str| {
+            let output = run("client", &[&flags[..], more, &[&format!("{scheme}://{address}{path}")]].concat(), input);
+            let [said, told] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+            (output.status.success(), said, told)
+        };
+
+        let (is_good, said, told) = client(&["--compression", "--header", "X-One: 1"], "/info?a=b", "");
+        assert!(is_good, "{told}");
+        let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(json["version"], version);
+        assert_eq!(json["path"], "/info?a=b");
+        assert_eq!(json["headers"]["x-one"], "1");
+        assert_eq!(json["extensions"], "permessage-deflate");
+
+        for path in ["/", "/frag/1000", "/frag/1048575"] {
+            let (is_good, _, told) = client(&["--compression", "--check"], path, "");
+            assert!(is_good, "{version} {path}: {told}");
+        }
+        for (path, input, is_right, what) in [
+            ("/ping/%F0%9F%A7%A6", "hello", true, "pong:hi-🧦\n"),
+            ("/close/4321/that%20is%20all", "", true, "4321 that is all\n"),
+            ("/close", "", true, "Close from the server: 1005 \n"),
+            ("/reject/418", "", false, "the server refuses: 418 "),
+            ("/abort", "", false, "the connection ended: 1006"),
+        ] {
+            // Where nothing is said, the input has no end before the server has done it.
+            let (is_good, said, told) = if input.is_empty() {
+                patiently(spawn("client", &[&flags[..], &[&format!("{scheme}://{address}{path}")]].concat()))
+            } else {
+                client(&[], path, input)
+            };
+            assert_eq!(is_good, is_right, "{version} {path}: {said} {told}");
+            assert!(said.contains(what) || told.contains(what), "{version} {path}: {said} {told}");
+        }
+    }
+    // No HTTP/2 where it is not agreed to.
+    let output = run("client", &[&ca[..], &["--http", "2", "--check", &format!("wss://{tls1}/")]].concat(), "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+/// A client trusts those that it is told to trust, and these alone.
+#[test]
+fn certificates_are_verified() {
+    let flags = ["--tls2", "0"];
+    let made = Doors::open("testbed", &flags, 1);
+    let [files, authority] = [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained)].map(Files::signed);
+    let server = Doors::open("testbed", &[&flags[..], &files.server()].concat(), 1);
+    let own_authority = Doors::open("testbed", &[&flags[..], &authority.server()].concat(), 1);
+    for (flags, server, is_trusted) in [
+        (&[][..], &made, false),
+        (&files.client(), &made, false),
+        (&[], &server, false),
+        (&files.client(), &server, true),
+        (&authority.client(), &server, false),
+        (&[], &own_authority, false),
+        (&authority.client(), &own_authority, true),
+    ] {
+        for host in ["127.0.0.1", "localhost", "127.0.0.2"] {
+            let url = format!("wss://{}/", server.addresses[0].replace("127.0.0.1", host));
+            let output = run("client", &[flags, &["--check", &url]].concat(), "");
+            // 127.0.0.2 is nobody's name, and nobody listens there.
+            assert_eq!(output.status.success(), is_trusted && host != "127.0.0.2", "{flags:?} {url}: {output:?}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.is_empty() || said.contains("cannot connect"), "{said}");
+        }
+    }
+    let other = Files::named("example.com", IsCa::Ca(BasicConstraints::Unconstrained));
+    let server = Doors::open("testbed", &[&flags[..], &other.server()].concat(), 1);
+    let url = format!("wss://{}/", server.addresses[0]);
+    let output = run("client", &[&other.client()[..], &["--check", &url]].concat(), "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("not valid for name"), "{said}");
+}
+
+/// A certificate that signed itself, and its key, in files.
+struct Files {
+    cert: String,
+    key: String,
+}
+
+impl Files {
+    fn signed(is_ca: IsCa) -> Files {
+        Files::named("127.0.0.1", is_ca)
+    }
+
+    fn named(name: &str, is_ca: IsCa) -> Files {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned(), "localhost".to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        let cert = params.self_signed(&key).unwrap();
+        let file = |kind: &str, pem: String| {
+            let serial: String = key.public_key_raw()[1..9].iter().map(|byte| format!("{byte:02x}")).collect();
+            let path = std::env::temp_dir().join(format!("sockless-{serial}-{kind}.pem"));
+            std::fs::write(&path, pem).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        Files { cert: file("cert", cert.pem()), key: file("key", key.serialize_pem()) }
+    }
+
+    fn server(&self) -> [&str; 4] {
+        ["--cert", &self.cert, "--key", &self.key]
+    }
+
+    fn client(&self) -> [&str; 2] {
+        ["--ca", &self.cert]
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for path in [&self.cert, &self.key] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A program that listens at several addresses, and goes on telling.
+struct Doors {
+    addresses: Vec<String>,
+    lines: mpsc::Receiver<String>,
+    child: Child,
+}
+
+impl Doors {
+    fn open(name: &str, arguments: &[&str], count: usize) -> Doors {
+        let mut child = spawn(name, arguments);
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (teller, lines) = mpsc::channel();
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| teller.send(line)));
+        let mut doors = Doors { addresses: Vec::new(), lines, child };
+        while doors.addresses.len() < count {
+            let line = doors.line();
+            if line.starts_with("listening ") {
+                doors.addresses.push(line.rsplit(' ').next().unwrap().to_owned());
+            }
+        }
+        doors
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line of the program")
+    }
+}
+
+impl Drop for Doors {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a program says that ends while its input does not.
+fn patiently(mut child: Child) -> (bool, String, String) {
+    let code = wait(&mut child);
+    let (mut said, mut told) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    (code == Some(0), said, told)
 }
 
 // --- programs ---------------------------------------------------------------------------

@@ -88,7 +88,8 @@ impl Pair {
                 }
                 ClientEvent::Session(id, Incoming { event: Event::Message(message), .. }) => {
                     self.log.push(format!("client {id:?} message {}", message.as_bytes().len()));
-                    let name = format!("{id:?}").chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
+                    let name =
+                        format!("{id:?}").chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
                     self.received.entry(name).or_default().extend_from_slice(message.as_bytes());
                 }
                 ClientEvent::Session(id, Incoming { event, .. }) => self.log.push(format!("client {id:?} {event:?}")),
@@ -103,7 +104,8 @@ fn sessions_echo_side_by_side_and_close() {
     for size in [1, 7, 100, 1 << 20] {
         let compression = Some(Compression::default());
         let mut pair = Pair::new(Config { compression, origin: OriginPolicy::Any, ..Config::default() });
-        let connect = Connect::to("wss://example.com/chat").unwrap().subprotocol("a").unwrap().subprotocol("b").unwrap();
+        let connect =
+            Connect::to("wss://example.com/chat").unwrap().subprotocol("a").unwrap().subprotocol("b").unwrap();
         let ids: Vec<_> = (0..5).map(|_| pair.client.open(&connect, NOW).unwrap()).collect();
         pair.run(size);
         assert_eq!(pair.opened, ids, "{:#?}", pair.log);
@@ -128,4 +130,41 @@ fn sessions_echo_side_by_side_and_close() {
         assert!(ids.iter().all(|id| pair.client.tx(*id, NOW).is_none()), "forgotten");
         assert!(ids.iter().all(|id| pair.server.tx(*id, NOW).is_none()), "forgotten");
     }
+}
+
+#[test]
+fn chunks_of_a_compressed_message_need_no_more_bytes_than_it_has() {
+    let config = |delivery| {
+        Arc::new(Config {
+            compression: Some(Compression::default()),
+            origin: OriginPolicy::Any,
+            delivery,
+            ..Config::default()
+        })
+    };
+    let mut client = Client::http2(config(Delivery::Chunks), Counter(0), NOW).unwrap();
+    let mut server = Server::new(config(Delivery::Messages), NOW);
+    client.open(&Connect::to("ws://a/b").unwrap(), NOW).unwrap();
+    let (mut length, mut is_last) = (0, false);
+    for _ in 0..4 {
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        client.take(&mut up, NOW);
+        let mut input = &mut up[..];
+        let id = match server.receive(&mut input, NOW) {
+            Some(ServerEvent::Offer(offer)) => Some(offer.accept(Accept::new())),
+            _ => None,
+        };
+        if let Some(id) = id {
+            server.tx(id, NOW).unwrap().send(Message::Binary(&[0; 300_000])).unwrap();
+        }
+        server.take(&mut down, NOW);
+        let mut input = &mut down[..];
+        while let Some(event) = client.receive(&mut input, NOW) {
+            if let ClientEvent::Session(_, Incoming { event: Event::Chunk(chunk), .. }) = event {
+                length += chunk.data.as_bytes().len();
+                is_last |= chunk.last;
+            }
+        }
+    }
+    assert_eq!((length, is_last), (300_000, true));
 }

@@ -1,25 +1,30 @@
 //! What does the engine look like from a browser? A server for a page and the WebSocket that it talks to, which echoes.
 //!
-//! `cargo run --release --example echo`, then open <http://127.0.0.1:5000/>.
+//! `cargo run --release --example echo`, then open <http://127.0.0.1:5000/>; or <https://127.0.0.1:5001/>, if your browser lets
+//! itself be told to trust a certificate that was just made: there it speaks HTTP/2.
 
 #[path = "../common/serving.rs"]
 mod serving;
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::process::ExitCode;
-use std::{io, sync::Arc, time::Duration};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lexopt::prelude::*;
-use serving::Handler;
+use serving::{Door, Handler, Identity, Service};
 use sockless::{
-    Accept, Compression, Config, Event, KeepAlive, Offer, PlainRequest, Pool, Response, Sender, SessionId, WindowBits,
+    Accept, Compression, Config, Event, HttpVersion, KeepAlive, Offer, PlainRequest, Pool, RequestHead, Response, Sender,
+    SessionId, WindowBits,
 };
-use tokio::net::TcpListener;
 
 const HELP: &str = "\
-An echo server: a page at /, its WebSocket at /ws.
+An echo server: a page at /, its WebSocket at /ws, over HTTP/1.1 and HTTP/2.
 
   --listen ADDR              where to listen (127.0.0.1:5000); port 0 for any that is free
+  --tls ADDR                 where to listen with TLS (127.0.0.1:5001); off for nowhere
+  --cert FILE, --key FILE    the certificates and the key for TLS, in PEM; without them, a certificate is made at the start
   --origin ORIGIN            let in pages of this origin, such as https://example.com, instead of this server's own;
                              more than once for several; any for all
   --keep-alive SECS          send a Pong whenever nothing was sent for so long; 0 to send nothing
@@ -48,6 +53,9 @@ fn main() -> ExitCode {
 #[derive(Default)]
 struct Options {
     listen: Option<String>,
+    tls: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
     origins: Vec<String>,
     keep_alive: Option<Duration>,
     keep_alive_timeout: Option<Duration>,
@@ -67,6 +75,9 @@ impl Options {
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("listen") => options.listen = Some(arguments.value()?.string()?),
+                Long("tls") => options.tls = Some(arguments.value()?.string()?),
+                Long("cert") => options.cert = Some(arguments.value()?.string()?),
+                Long("key") => options.key = Some(arguments.value()?.string()?),
                 Long("origin") => options.origins.push(arguments.value()?.string()?),
                 Long("keep-alive") => options.keep_alive = Some(seconds(&mut arguments)?),
                 Long("keep-alive-timeout") => options.keep_alive_timeout = Some(seconds(&mut arguments)?),
@@ -102,17 +113,32 @@ impl Options {
             missing: serving::plain(404, "There is a page at / and a WebSocket at /ws.\n")?,
             method: serving::plain(405, "Only GET and HEAD are understood.\n")?.header("Allow", "GET, HEAD")?,
             subprotocols: self.subprotocols,
+            versions: Mutex::default(),
         });
-        let listen = self.listen.unwrap_or_else(|| "127.0.0.1:5000".into());
+        let service = Service::new(config, true, move || Echo { site: Arc::clone(&site) });
+        let tls = Identity::new(self.cert.as_deref(), self.key.as_deref())?.acceptor(&["h2", "http/1.1"])?;
         serving::run(async {
-            let listener = TcpListener::bind(&listen).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
-            match listener {
-                Ok((address, listener)) => {
+            let mut doors = Vec::new();
+            if self.tls.as_deref() != Some("off") {
+                match Door::open(self.tls.as_deref().unwrap_or("127.0.0.1:5001"), Some(tls)).await {
+                    Ok((address, door)) => {
+                        println!("a page for browsers, over HTTP/2: https://{address}/");
+                        println!("listening with TLS on {address}");
+                        doors.push(door);
+                    }
+                    // Another may have it, which is no reason to serve nobody.
+                    Err(error) if self.tls.is_none() => eprintln!("echo: no TLS: {error}"),
+                    Err(error) => return error,
+                }
+            }
+            match Door::open(self.listen.as_deref().unwrap_or("127.0.0.1:5000"), None).await {
+                Ok((address, door)) => {
                     println!("a page for browsers: http://{address}/");
                     println!("listening on {address}");
-                    serving::serve(listener, config, || Echo { site: Arc::clone(&site) }).await
+                    doors.push(door);
+                    service.serve(doors).await
                 }
-                Err(error) => io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")),
+                Err(error) => error,
             }
         })
     }
@@ -171,6 +197,32 @@ struct Site {
     missing: Response,
     method: Response,
     subprotocols: Vec<String>,
+    /// The latest sockets that were given a name, and what carried each.
+    versions: Mutex<VecDeque<(String, &'static str)>>,
+}
+
+/// How many names are remembered, and how long they may be.
+const NAMES: (usize, usize) = (1000, 40);
+
+impl Site {
+    fn remember(&self, request: &RequestHead<'_>) {
+        let Some(name) = name(request.target()).filter(|name| name.len() <= NAMES.1) else { return };
+        let version = if request.version() == HttpVersion::Http2 { "HTTP/2" } else { "HTTP/1.1" };
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.push_front((name.to_owned(), version));
+        versions.truncate(NAMES.0);
+    }
+
+    /// What carried the socket that the target of a request names.
+    fn version(&self, target: &str) -> Option<Response> {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, version) = versions.iter().find(|(known, _)| Some(&**known) == name(target))?;
+        serving::plain(200, version).ok()?.header("Cache-Control", "no-store").ok()
+    }
+}
+
+fn name(target: &str) -> Option<&str> {
+    target.split_once("?name=").map(|(_, name)| name)
 }
 
 struct Echo {
@@ -183,16 +235,20 @@ impl Handler for Echo {
             offer.reject(&self.site.missing);
             return None;
         }
+        self.site.remember(&offer);
         let mine: Vec<&str> = self.site.subprotocols.iter().map(String::as_str).collect();
         let chosen = offer.select(&mine);
         Some(offer.accept(Accept::new().subprotocol(chosen)))
     }
 
     fn request(&mut self, request: PlainRequest<'_>) {
-        let response = match (request.method(), serving::path(request.target())) {
+        let path = serving::path(request.target());
+        let version = (path == "/version").then(|| self.site.version(request.target())).flatten();
+        let response = match (request.method(), path) {
             ("GET" | "HEAD", "/") => &self.site.page,
+            ("GET" | "HEAD", "/version") => version.as_ref().unwrap_or(&self.site.missing),
             ("GET" | "HEAD", "/ws") => &self.site.upgrade,
-            (_, "/" | "/ws") => &self.site.method,
+            (_, "/" | "/ws" | "/version") => &self.site.method,
             _ => &self.site.missing,
         };
         request.respond(response);

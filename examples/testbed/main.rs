@@ -9,20 +9,24 @@ mod serving;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use lexopt::prelude::*;
-use serving::Handler;
+use serving::{Door, Handler, Identity, Service};
 use sockless::{
     Accept, BuildError, Close, CloseCode, Compress, Compression, Config, Event, HttpVersion, KeepAlive, Limits,
     Message, Offer, OriginPolicy, PlainRequest, Reason, Request, Response, Sender, SessionId, Shared,
 };
-use tokio::net::TcpListener;
 
 const HELP: &str = "\
 A server for anyone's WebSocket test suite, on 127.0.0.1. GET / lists the paths.
 
   --h1 PORT            serve HTTP/1.1 on this port; 0 for any that is free
+  --h2c PORT           serve HTTP/2 without TLS, by prior knowledge
+  --tls1 PORT          serve HTTP/1.1 with TLS
+  --tls2 PORT          serve HTTP/2 and HTTP/1.1 with TLS, as the client wishes (ALPN)
+  --cert FILE          the certificates for TLS, in PEM, and with
+  --key FILE           their key; without both, a certificate is made at the start
   --max-message BYTES  the longest message to take (67108864)
   --max-fragments N    the most fragments in a message (131072)
   --origin ORIGIN      let in pages of this origin only, such as https://example.com; more than once for several.
@@ -43,6 +47,11 @@ fn main() -> ExitCode {
 
 struct Options {
     h1: Option<u16>,
+    h2c: Option<u16>,
+    tls1: Option<u16>,
+    tls2: Option<u16>,
+    cert: Option<String>,
+    key: Option<String>,
     max_message: u64,
     max_fragments: u32,
     origins: Vec<String>,
@@ -54,6 +63,11 @@ impl Options {
     fn parse() -> Result<Options, Box<dyn Error>> {
         let mut options = Options {
             h1: None,
+            h2c: None,
+            tls1: None,
+            tls2: None,
+            cert: None,
+            key: None,
             max_message: 64 << 20,
             max_fragments: 128 << 10,
             origins: Vec::new(),
@@ -64,6 +78,11 @@ impl Options {
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("h1") => options.h1 = Some(arguments.value()?.parse()?),
+                Long("h2c") => options.h2c = Some(arguments.value()?.parse()?),
+                Long("tls1") => options.tls1 = Some(arguments.value()?.parse()?),
+                Long("tls2") => options.tls2 = Some(arguments.value()?.parse()?),
+                Long("cert") => options.cert = Some(arguments.value()?.string()?),
+                Long("key") => options.key = Some(arguments.value()?.string()?),
                 Long("max-message") => options.max_message = arguments.value()?.parse()?,
                 Long("max-fragments") => options.max_fragments = arguments.value()?.parse()?,
                 Long("origin") => options.origins.push(arguments.value()?.string()?),
@@ -80,7 +99,17 @@ impl Options {
             print!("{HELP}");
             return Ok(());
         }
-        let port = self.h1.ok_or("no port to listen on: give --h1 PORT")?;
+        let identity = Identity::new(self.cert.as_deref(), self.key.as_deref())?;
+        // The plain one comes last: who waits for its line has seen the others.
+        let ports = [
+            ("with TLS, HTTP/1.1, ", self.tls1, Some(identity.acceptor(&["http/1.1"])?)),
+            ("with TLS, HTTP/2, ", self.tls2, Some(identity.acceptor(&["h2", "http/1.1"])?)),
+            ("by prior knowledge, HTTP/2, ", self.h2c, None),
+            ("", self.h1, None),
+        ];
+        if ports.iter().all(|(_, port, _)| port.is_none()) {
+            return Err("no port to listen on: give --h1 PORT, --h2c PORT, --tls1 PORT or --tls2 PORT".into());
+        }
         let page = Response::new(200)?
             .header("Content-Type", "text/html; charset=utf-8")?
             .body(&include_bytes!("page.html")[..]);
@@ -90,16 +119,20 @@ impl Options {
             method: serving::plain(405, "Only GET and HEAD are understood.\n")?.header("Allow", "GET, HEAD")?,
             max_message: self.max_message,
         });
-        let config = self.config();
+        let service = Service::new(self.config(), false, move || Testbed::new(Arc::clone(&site)));
         serving::run(async {
-            let listener = TcpListener::bind(("127.0.0.1", port)).await;
-            match listener.and_then(|listener| Ok((listener.local_addr()?, listener))) {
-                Ok((address, listener)) => {
-                    println!("listening on {address}");
-                    serving::serve(listener, config, || Testbed::new(Arc::clone(&site))).await
+            let mut doors = Vec::new();
+            for (how, port, tls) in ports {
+                let Some(port) = port else { continue };
+                match Door::open(&format!("127.0.0.1:{port}"), tls).await {
+                    Ok((address, door)) => {
+                        println!("listening {how}on {address}");
+                        doors.push(door);
+                    }
+                    Err(error) => return error,
                 }
-                Err(error) => io::Error::new(error.kind(), format!("cannot listen on port {port}: {error}")),
             }
+            service.serve(doors).await
         })
     }
 
@@ -245,7 +278,7 @@ impl Handler for Testbed {
                     self.plan = Plan::Echo;
                 }
             }
-            // The 101 is written by now.
+            // The 101 is written by now; over HTTP/2, the 200 goes before the reset anyway.
             Plan::Abort if tx.queued() == 0 => tx.abort(),
             Plan::Abort => {}
             Plan::Info { members } => {

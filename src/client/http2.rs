@@ -7,7 +7,6 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::{ClientEvent, OpenError, Opened};
 use crate::config::Config;
@@ -27,8 +26,8 @@ pub(super) struct Http2 {
     pub(super) connection: Connection<Exchange>,
     head: Head,
     keys: Keys,
-    /// Streams that wait for the server's settings.
-    waiting: Vec<u32>,
+    /// Streams that wait for the server's settings, which may then allow fewer at once than were asked for.
+    waiting: VecDeque<u32>,
     /// Streams whose sessions may have something to tell that no byte caused.
     news: VecDeque<u32>,
     pub(super) eof: bool,
@@ -83,7 +82,7 @@ impl Http2 {
             connection: Connection::new(Role::Client, config, now),
             head: Head::default(),
             keys,
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             news: VecDeque::new(),
             eof: false,
         }
@@ -95,10 +94,15 @@ impl Http2 {
         config: &Arc<Config>,
         now: Instant,
     ) -> Result<SessionId, OpenError> {
+        if self.eof {
+            return Err(OpenError::Full);
+        }
         let asked = connect.ask_extended(config);
         let opening = Opening { config: Arc::clone(config), asked, since: now };
         let stream = self.connection.open(Exchange::Opening(Box::new(opening))).ok_or(OpenError::Full)?;
-        self.waiting.push(stream);
+        self.waiting.push_back(stream);
+        // It has a deadline from now on.
+        self.connection.touch(stream);
         self.ask(now);
         Ok(SessionId(stream))
     }
@@ -106,7 +110,9 @@ impl Http2 {
     /// Sends what waits, if the server's settings have come; fails it if they do not allow it.
     fn ask(&mut self, now: Instant) {
         let Some(is_allowed) = self.connection.allows_connect_protocol() else { return };
-        for stream in core::mem::take(&mut self.waiting) {
+        while (!is_allowed || self.has_room())
+            && let Some(stream) = self.waiting.pop_front()
+        {
             if is_allowed {
                 self.connection.request(stream, |exchange| match exchange {
                     Exchange::Opening(opening) => Some(&opening.asked),
@@ -121,6 +127,11 @@ impl Http2 {
             self.connection.touch(stream);
             self.news.push_back(stream);
         }
+    }
+
+    /// Whether the server allows one more request. Streams that wait have asked nothing of it.
+    fn has_room(&self) -> bool {
+        self.connection.len() < self.connection.max_sessions().saturating_add(self.waiting.len())
     }
 
     pub(super) fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ClientEvent<'s>> {
@@ -145,7 +156,8 @@ impl Http2 {
 
     fn step<'i>(&mut self, input: &mut &'i mut [u8], now: Instant) -> Option<(&'i mut [u8], Step)> {
         loop {
-            while let Some(stream) = self.news.pop_front() {
+            self.settle(now);
+            if let Some(stream) = self.news.pop_front() {
                 self.connection.touch(stream);
                 if let Some(exchange) = self.connection.session(stream)
                     && let (_, Some(told)) = exchange.receive(&mut [], now)
@@ -154,23 +166,42 @@ impl Http2 {
                     self.news.push_front(stream);
                     return Some((&mut [], Step::Told(stream, told)));
                 }
+                continue;
             }
-            self.connection.settle();
             let (consumed, arrived) = self.connection.receive(input, &mut self.head, now);
             let taken = take(input, consumed);
             match arrived {
-                None => return None,
+                None => {
+                    self.settle(now);
+                    if self.news.is_empty() {
+                        return None;
+                    }
+                }
                 Some(Arrived::Data { stream, length }) => {
                     let there = input.len().min(length);
                     self.connection.touch(stream);
                     let payload = input.get_mut(..there).unwrap_or_default();
+                    let is_held = self.connection.is_held(stream);
                     let (consumed, told) = match self.connection.session(stream) {
-                        Some(exchange) => exchange.receive(payload, now),
+                        Some(exchange) => {
+                            let found = exchange.receive(payload, now);
+                            // What was under way when its credit was held back says nothing of the peer.
+                            if let Exchange::Open(websocket) = exchange
+                                && is_held
+                            {
+                                websocket.pause(now);
+                            }
+                            found
+                        }
                         None => (there, None),
                     };
                     self.connection.took(consumed);
                     let taken = take(input, consumed);
                     if let Some(told) = told {
+                        // There may be more of it that needs no more bytes.
+                        if consumed == there {
+                            self.news.push_front(stream);
+                        }
                         return Some((taken, Step::Told(stream, told)));
                     }
                 }
@@ -188,7 +219,7 @@ impl Http2 {
                 Some(Arrived::Settings) => self.ask(now),
                 Some(Arrived::GoAway(last)) => {
                     // What the server has not acted on never will be.
-                    for stream in self.connection.ids().into_iter().filter(|stream| *stream > last) {
+                    for stream in self.connection.above(last) {
                         self.connection.unopened(stream);
                         self.lost(stream, Cause::Reset, now);
                     }
@@ -253,7 +284,8 @@ impl Http2 {
 
     /// The connection with all planned that goes next.
     pub(super) fn planned(&mut self) -> &Connection<Exchange> {
-        self.connection.settle();
+        let Http2 { connection, news, .. } = self;
+        connection.settle_with(|stream| news.push_back(stream));
         self.connection.plan();
         &self.connection
     }
@@ -272,14 +304,20 @@ impl Http2 {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.eof && self.news.is_empty() && self.connection.ids().is_empty() && !self.connection.has_output()
+        self.eof && self.news.is_empty() && self.connection.len() == 0 && !self.connection.has_output()
     }
 
     /// The transport brings no more, or is gone.
     pub(super) fn end(&mut self, cause: Cause, now: Instant) {
         self.eof = true;
+        self.waiting.clear();
         for stream in self.connection.ids() {
             self.lost(stream, cause, now);
+        }
+        self.connection.end_streams();
+        if cause == Cause::Reset {
+            // Nothing can be sent any more, planned or not.
+            self.connection.transmitted(usize::MAX, now);
         }
     }
 
@@ -293,11 +331,23 @@ impl Http2 {
                     *exchange = Exchange::over(config, None, cause, now);
                 }
             }
-            Some(Exchange::Ended(ended)) => ended.body = false,
-            None => {}
+            Some(Exchange::Ended(ended)) if ended.body => {
+                ended.body = false;
+                ended.failed = Some(ResponseError::MalformedBody);
+            }
+            Some(Exchange::Ended(_)) | None => {}
         }
         self.connection.touch(stream);
         self.news.push_back(stream);
+    }
+
+    /// Looks after the sessions that were touched. Where some have ended, others that wait may be asked for.
+    fn settle(&mut self, now: Instant) {
+        let Http2 { connection, news, .. } = self;
+        connection.settle_with(|stream| news.push_back(stream));
+        if !self.waiting.is_empty() {
+            self.ask(now);
+        }
     }
 }
 
@@ -378,7 +428,7 @@ impl Carried for Exchange {
             },
             Exchange::Opening(_) => Ending::Open,
             Exchange::Ended(ended) if ended.body => Ending::Open,
-            Exchange::Ended(_) => Ending::Reset,
+            Exchange::Ended(_) => Ending::Close,
         }
     }
 

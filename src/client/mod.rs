@@ -277,12 +277,18 @@ impl Client {
         if let Some(session) = self.session(id) {
             session.pause(now);
         }
+        if let Phase::Http2(http2) = &mut self.phase {
+            http2.connection.hold(id.0, true);
+        }
     }
 
     /// Says that input is fed again.
     pub fn resume(&mut self, id: SessionId, now: Instant) {
         if let Some(session) = self.session(id) {
             session.resume(now);
+        }
+        if let Phase::Http2(http2) = &mut self.phase {
+            http2.connection.hold(id.0, false);
         }
     }
 
@@ -321,8 +327,15 @@ impl Client {
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
     pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
-        self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
-        self.transmitted(usize::MAX, now);
+        // Over HTTP/2 it is shown by and by.
+        loop {
+            let before = out.len();
+            self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
+            self.transmitted(usize::MAX, now);
+            if out.len() == before {
+                return;
+            }
+        }
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.

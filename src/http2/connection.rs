@@ -7,12 +7,13 @@
 //! | state of a stream | HEADERS | DATA | END_STREAM | RST_STREAM | WINDOW_UPDATE |
 //! | --- | --- | --- | --- | --- | --- |
 //! | never opened | opens (client's), else fails all | fails all | | fails all | fails all |
-//! | open | §8.5: resets it | to its session | half closed | closed | credit |
+//! | open | its end; §8.5: resets a tunnel | to its session | half closed | closed | credit |
 //! | half closed by the peer | resets it | resets it | | closed | credit |
 //! | closed | decoded, dropped | counted, dropped | | dropped | dropped |
 //!
-//! Streams that are closed are not remembered: whatever is at or below the highest stream and is not there was closed. So
-//! frames that were under way when we reset a stream are dropped, and never answered with another reset.
+//! Streams that are closed are not remembered: whatever is at or below the highest stream and is not there was closed.
+//! So frames that were under way when we reset a stream are dropped, and never answered with another reset. They serve
+//! nothing, and are paid for as such.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::error::{ErrorCode, Http2Error, Scope};
-use super::floods::Floods;
+use super::floods::{Answers, Floods};
 use super::flow::{self, Window};
 use super::frame::{self, Kind};
 use super::head::{Fault, Head};
@@ -93,7 +94,11 @@ pub(crate) struct Connection<S> {
     filled: u8,
     block: Block,
     pub(super) floods: Floods,
+    /// What of our output the peer caused.
+    answers: Answers,
     failed: bool,
+    /// We accept no more streams.
+    is_draining: bool,
     /// The peer accepts no more streams.
     gone_away: bool,
 }
@@ -113,6 +118,8 @@ pub(crate) struct Stream<S> {
     pub(super) ended_ours: bool,
     /// Its final head has arrived; what follows is DATA.
     has_head: bool,
+    /// It carries bytes both ways, and so no fields behind its head (RFC 9113 §8.5).
+    is_tunnel: bool,
     /// It is in the line of those that have something to send.
     pub(super) is_ready: bool,
     /// It is among those that are to be looked at.
@@ -172,6 +179,7 @@ impl<S> Stream<S> {
             ended_theirs: false,
             ended_ours: false,
             has_head: false,
+            is_tunnel: true,
             is_ready: false,
             is_touched: false,
             deadline: None,
@@ -210,6 +218,7 @@ impl<S> Connection<S> {
         Connection {
             reading: if role == Role::Server { Reading::Preface } else { Reading::Head },
             floods: Floods::new(limits, now),
+            answers: Answers::new(limits.answers),
             role,
             config,
             ours,
@@ -230,6 +239,7 @@ impl<S> Connection<S> {
             filled: 0,
             block: Block::default(),
             failed: false,
+            is_draining: false,
             gone_away: false,
         }
     }
@@ -265,7 +275,7 @@ impl<S> Connection<S> {
     }
 
     /// Ends the connection for a fault of the peer's.
-    pub(super) fn fail(&mut self, error: Http2Error) {
+    pub(crate) fn fail(&mut self, error: Http2Error) {
         if !self.failed {
             self.go_away(error.code());
             self.failed = true;
@@ -274,6 +284,7 @@ impl<S> Connection<S> {
 
     /// Says that no more streams are accepted.
     pub(crate) fn go_away(&mut self, code: ErrorCode) {
+        self.is_draining = true;
         let [a, b, c, d] = self.highest_theirs.to_be_bytes();
         let [e, f, g, h] = code.get().to_be_bytes();
         self.output.frame(Kind::GoAway, 0, 0, &[a, b, c, d, e, f, g, h]);
@@ -316,6 +327,8 @@ impl<S> Connection<S> {
                     }
                     let padding = u32::from(self.scratch[0]);
                     let left = head.length.checked_sub(1 + padding).ok_or(Http2Error::PaddingTooLong)?;
+                    let is_empty = left == 0 && !head.has(frame::END_STREAM);
+                    self.floods.idle_frames(u32::from(is_empty), now)?;
                     self.credit(head.stream, 1);
                     self.go_to(Reading::Data { stream: head.stream, left, padding, end: head.has(frame::END_STREAM) });
                     None
@@ -325,7 +338,7 @@ impl<S> Connection<S> {
                     if there == 0 {
                         return Ok(None);
                     }
-                    if self.streams.contains_key(&stream) {
+                    if self.is_open(stream) {
                         return Ok(Some(Arrived::Data { stream, length: left as usize }));
                     }
                     *at += there;
@@ -362,7 +375,8 @@ impl<S> Connection<S> {
                     if there == 0 {
                         return Ok(None);
                     }
-                    if self.block.bytes.len() + there > self.config.limits.head {
+                    // One that is too large is answered; the bytes of one that is far too large are not even collected.
+                    if self.block.bytes.len() + there > self.config.limits.head.saturating_mul(2) {
                         return Err(Http2Error::HeadTooLarge);
                     }
                     self.block.bytes.extend_from_slice(rest.get(..there).unwrap_or_default());
@@ -404,7 +418,7 @@ impl<S> Connection<S> {
                 Reading::Settings { .. } => {
                     self.go_to(Reading::Head);
                     self.has_settings = true;
-                    self.output.frame(Kind::Settings, frame::ACK, 0, &[]);
+                    self.answer(Kind::Settings, frame::ACK, 0, &[]);
                     Some(Arrived::Settings)
                 }
                 Reading::Skip { left: left @ 1.. } => {
@@ -439,17 +453,22 @@ impl<S> Connection<S> {
         if matches!(kind, Kind::Data | Kind::RstStream | Kind::WindowUpdate) && self.is_idle(stream) {
             return Err(Http2Error::IdleStream);
         }
+        let is_open = self.is_open(stream);
         let cost = match kind {
-            Kind::Data if length == 0 && !head.has(frame::END_STREAM) => 1,
-            Kind::Settings => 1 + self.streams.len() as u32 / 16,
-            Kind::Data | Kind::Headers | Kind::RstStream | Kind::GoAway | Kind::PushPromise => 0,
-            Kind::Priority | Kind::Ping | Kind::WindowUpdate | Kind::Continuation | Kind::Unknown => 1,
+            Kind::Data if length == 0 && !(is_open && head.has(frame::END_STREAM)) => 1,
+            // Each setting may change every stream.
+            Kind::Settings => 1 + length / 6 * (1 + self.streams.len() as u32 / 16),
+            Kind::Headers if !is_open && !self.is_idle(stream) => 1,
+            Kind::RstStream if !is_open => 1,
+            Kind::Data | Kind::Headers | Kind::RstStream | Kind::PushPromise => 0,
+            Kind::Priority | Kind::Ping | Kind::GoAway | Kind::WindowUpdate | Kind::Continuation | Kind::Unknown => 1,
         };
         self.floods.idle_frames(cost, now)?;
+        self.answers.check(self.output.own())?;
         let next = match kind {
             Kind::Data => {
                 self.receive_window.receive(length)?;
-                match self.streams.get_mut(&stream) {
+                match self.streams.get_mut(&stream).filter(|open| !open.is_over()) {
                     Some(open) if !open.ended_theirs && open.has_head => open.receive_window.receive(length)?,
                     Some(_) => {
                         self.go_to(Self::payload(head));
@@ -498,7 +517,7 @@ impl<S> Connection<S> {
             Kind::Priority | Kind::Unknown => Reading::Skip { left: length },
         };
         self.go_to(next);
-        if kind == Kind::Priority && length != 5 && self.streams.contains_key(&stream) {
+        if kind == Kind::Priority && length != 5 && is_open {
             return Ok(Some(self.reset(stream, Http2Error::PriorityLength, now)?));
         }
         Ok(None)
@@ -518,7 +537,7 @@ impl<S> Connection<S> {
         let stream = head.stream;
         match head.kind {
             Kind::RstStream => {
-                let Some(open) = self.streams.get_mut(&stream) else { return Ok(None) };
+                let Some(open) = self.streams.get_mut(&stream).filter(|open| !open.is_over()) else { return Ok(None) };
                 open.ended_theirs = true;
                 open.ended_ours = true;
                 self.floods.reset(now)?;
@@ -526,7 +545,7 @@ impl<S> Connection<S> {
             }
             Kind::Ping => {
                 if !head.has(frame::ACK) {
-                    self.output.frame(Kind::Ping, frame::ACK, 0, &payload);
+                    self.answer(Kind::Ping, frame::ACK, 0, &payload);
                 }
                 Ok(None)
             }
@@ -544,7 +563,7 @@ impl<S> Connection<S> {
                     return Ok(None);
                 }
                 let initial = self.theirs.initial_window_size;
-                let Some(open) = self.streams.get_mut(&stream) else { return Ok(None) };
+                let Some(open) = self.streams.get_mut(&stream).filter(|open| !open.is_over()) else { return Ok(None) };
                 if increment == 0 {
                     return Ok(Some(self.reset(stream, Http2Error::ZeroStreamIncrement, now)?));
                 }
@@ -586,21 +605,21 @@ impl<S> Connection<S> {
         if is_new {
             self.highest_theirs = stream;
             self.floods.useful();
-            let error = if self.streams.len() >= self.ours.max_concurrent_streams as usize {
+            let is_full = self.streams.len() >= self.ours.max_concurrent_streams as usize;
+            let error = if is_full || self.is_draining {
                 Http2Error::TooManyStreams
             } else if fault == Err(Fault::Malformed) {
                 Http2Error::MalformedHead
             } else {
                 return Ok(Some(Arrived::Head { stream, end }));
             };
-            self.floods.reset(now)?;
-            self.output.frame(Kind::RstStream, 0, stream, &error.code().get().to_be_bytes());
+            self.refuse(stream, error, now)?;
             return Ok(None);
         }
-        let Some(open) = self.streams.get_mut(&stream) else { return Ok(None) };
+        let Some(open) = self.streams.get_mut(&stream).filter(|open| !open.is_over()) else { return Ok(None) };
         let error = if open.ended_theirs {
             Http2Error::StreamClosed
-        } else if self.role == Role::Server {
+        } else if self.role == Role::Server && open.is_tunnel {
             Http2Error::Trailers
         } else if open.has_head && end {
             return Ok(self.end(stream));
@@ -626,7 +645,7 @@ impl<S> Connection<S> {
 
     /// The peer's END_STREAM.
     fn end(&mut self, stream: u32) -> Option<Arrived> {
-        let open = self.streams.get_mut(&stream)?;
+        let open = self.streams.get_mut(&stream).filter(|open| !open.ended_theirs)?;
         open.ended_theirs = true;
         Some(Arrived::End(stream))
     }
@@ -639,16 +658,31 @@ impl<S> Connection<S> {
         Ok(Arrived::Reset(stream, error.code()))
     }
 
-    /// Resets a stream for a head that is none.
-    pub(crate) fn malformed(&mut self, stream: u32, now: Instant) {
-        match self.reset(stream, Http2Error::MalformedHead, now) {
-            Ok(_) => _ = self.streams.remove(&stream),
-            Err(error) => self.fail(error),
-        }
+    /// Resets a stream that is not opened.
+    pub(crate) fn refuse(&mut self, stream: u32, error: Http2Error, now: Instant) -> Result<(), Http2Error> {
+        self.floods.reset(now)?;
+        self.answer(Kind::RstStream, 0, stream, &error.code().get().to_be_bytes());
+        Ok(())
     }
 
     pub(crate) fn has_output(&self) -> bool {
-        self.output.len() > 0 || !self.output.ready.is_empty() || !self.touched.is_empty()
+        let is_ready = !self.output.ready.is_empty() && self.output.window.available() > 0;
+        self.is_waiting() || is_ready || !self.touched.is_empty()
+    }
+
+    /// Whether something is on its way to the transport already.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.output.len() > 0
+    }
+
+    /// Whether we accept no more streams.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining
+    }
+
+    /// Whether there is no stream.
+    pub(crate) fn has_no_streams(&self) -> bool {
+        self.streams.is_empty()
     }
 
     /// Whether it has ended for a fault.
@@ -668,7 +702,7 @@ impl<S> Connection<S> {
         {
             open.ended_theirs = true;
             open.ended_ours = true;
-            self.output.frame(Kind::RstStream, 0, stream, &code.get().to_be_bytes());
+            self.answer(Kind::RstStream, 0, stream, &code.get().to_be_bytes());
         }
     }
 
@@ -694,7 +728,7 @@ impl<S> Connection<S> {
         let half = self.config.limits.http2.connection_window.clamp(flow::INITIAL, flow::MAX) / 2;
         if self.uncredited >= half {
             _ = self.receive_window.give(self.uncredited);
-            self.output.frame(Kind::WindowUpdate, 0, 0, &self.uncredited.to_be_bytes());
+            self.answer(Kind::WindowUpdate, 0, 0, &self.uncredited.to_be_bytes());
             self.uncredited = 0;
         }
         if let Some(open) = self.streams.get_mut(&stream) {
@@ -710,9 +744,9 @@ impl<S> Connection<S> {
             && !open.ended_theirs
             && open.uncredited >= half
         {
-            _ = open.receive_window.give(open.uncredited);
-            self.output.frame(Kind::WindowUpdate, 0, stream, &open.uncredited.to_be_bytes());
-            open.uncredited = 0;
+            let increment = core::mem::take(&mut open.uncredited);
+            _ = open.receive_window.give(increment);
+            self.answer(Kind::WindowUpdate, 0, stream, &increment.to_be_bytes());
         }
     }
 
@@ -724,6 +758,15 @@ impl<S> Connection<S> {
         }
     }
 
+    pub(crate) fn is_held(&self, stream: u32) -> bool {
+        self.streams.get(&stream).is_some_and(|open| open.held)
+    }
+
+    /// Whether the peer has told its settings and knows of ours.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.has_settings && self.is_acknowledged
+    }
+
     /// Whether the server speaks other protocols on its streams (RFC 8441 §3); not known before its settings have come.
     pub(crate) fn allows_connect_protocol(&self) -> Option<bool> {
         self.has_settings.then_some(self.theirs.enable_connect_protocol)
@@ -733,7 +776,12 @@ impl<S> Connection<S> {
     pub(crate) fn open(&mut self, session: S) -> Option<u32> {
         let most = self.theirs.max_concurrent_streams.min(self.config.limits.http2.sessions);
         let stream = if self.highest_ours == 0 { 1 } else { self.highest_ours.checked_add(2)? };
-        if self.failed || self.gone_away || self.streams.len() >= most as usize || stream > 0x7FFF_FFFF {
+        if self.failed
+            || self.gone_away
+            || self.is_draining
+            || self.streams.len() >= most as usize
+            || stream > 0x7FFF_FFFF
+        {
             return None;
         }
         self.highest_ours = stream;
@@ -743,6 +791,11 @@ impl<S> Connection<S> {
         open.ended_theirs = true;
         self.streams.insert(stream, open);
         Some(stream)
+    }
+
+    /// How many streams of ours there may be at once.
+    pub(crate) fn max_sessions(&self) -> usize {
+        self.theirs.max_concurrent_streams.min(self.config.limits.http2.sessions) as usize
     }
 
     /// Sends the head of a request that opens a tunnel.
@@ -780,10 +833,11 @@ impl<S> Connection<S> {
     }
 
     /// Opens the stream whose head has just arrived.
-    pub(crate) fn accept(&mut self, stream: u32, end: bool, session: S) {
+    pub(crate) fn accept(&mut self, stream: u32, end: bool, is_tunnel: bool, session: S) {
         let mut open = Box::new(Stream::new(session, self.ours.initial_window_size));
         open.ended_theirs = end;
         open.has_head = true;
+        open.is_tunnel = is_tunnel;
         self.streams.insert(stream, open);
     }
 
@@ -816,12 +870,26 @@ impl<S> Connection<S> {
             let length = rest.len().min(self.output.max_payload as usize);
             let (part, after) = rest.split_at_checked(length).unwrap_or_default();
             let flags = if after.is_empty() { frame::END_HEADERS } else { 0 };
-            self.output.frame(kind, flags, stream, part);
+            match self.role {
+                Role::Server => self.answer(kind, flags, stream, part),
+                // Requests are our own doing.
+                Role::Client => self.output.frame(kind, flags, stream, part),
+            }
             if after.is_empty() {
                 return;
             }
             (kind, rest) = (Kind::Continuation, after);
         }
+    }
+
+    /// Appends a frame that the peer caused.
+    fn answer(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
+        self.output.frame(kind, flags, stream, payload);
+        self.answers.add(frame::HEAD + payload.len(), self.output.own());
+    }
+
+    fn is_open(&self, stream: u32) -> bool {
+        self.streams.get(&stream).is_some_and(|open| !open.is_over())
     }
 
     /// Whether nobody has opened this stream yet.

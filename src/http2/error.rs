@@ -152,7 +152,9 @@ violations! {
     TooManyResets: Connection ENHANCE_YOUR_CALM, "10.5", "too many streams are reset";
     /// More frames that serve nothing than honest peers send: PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA.
     TooManyIdleFrames: Connection ENHANCE_YOUR_CALM, "10.5", "too many frames that serve nothing";
-    /// The peer does not acknowledge our settings.
+    /// More bytes of answers than [`Http2Limits::answers`](crate::Http2Limits::answers): the peer asks, and does not read.
+    TooManyAnswers: Connection ENHANCE_YOUR_CALM, "10.5", "the peer does not read what it asks for";
+    /// The peer does not send its settings, or acknowledge ours, in time.
     SettingsTimeout: Connection SETTINGS_TIMEOUT, "6.5.3", "the settings are not acknowledged";
 }
 

@@ -1,17 +1,31 @@
 //! What may a peer make us do for nothing? (RFC 9113 §10.5)
 //!
-//! Two purses. From one is paid for frames that serve nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, empty
-//! CONTINUATION, unknown ones. From the other for resets, whichever side sends them, since a peer can make us reset as well as
-//! reset itself. Both are filled again by time; the first by useful frames too, as these are what WINDOW_UPDATE answers.
+//! Two purses. From one is paid for frames that serve nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA,
+//! empty CONTINUATION, unknown ones. From the other for resets, whichever side sends them, since a peer can make us
+//! reset as well as reset itself. Both are filled again by time; the first by useful frames too, as these are what
+//! WINDOW_UPDATE answers. What we answer is counted besides, until the transport has taken it.
 
 use super::error::Http2Error;
 use crate::config::Http2Limits;
+use crate::queue::Queue;
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Floods {
     idle_frames: Purse,
     resets: Purse,
+}
+
+/// The bytes of a queue that a peer caused, and that still wait. They are counted in two lots, one behind the other,
+/// each dropped as a whole once the transport took all of it.
+#[derive(Debug)]
+pub(super) struct Answers {
+    most: usize,
+    older: usize,
+    newer: usize,
+    /// Where in the queue the lots end.
+    older_end: u64,
+    newer_end: u64,
 }
 
 #[derive(Debug)]
@@ -46,6 +60,33 @@ impl Floods {
     }
 }
 
+impl Answers {
+    pub(super) fn new(most: usize) -> Answers {
+        Answers { most, older: 0, newer: 0, older_end: 0, newer_end: 0 }
+    }
+
+    /// Notes bytes that were queued last.
+    pub(super) fn add(&mut self, count: usize, queue: &Queue) {
+        self.turn(queue);
+        self.newer += count;
+        self.newer_end = queue.end();
+    }
+
+    /// Whether there are too many.
+    pub(super) fn check(&mut self, queue: &Queue) -> Result<(), Http2Error> {
+        self.turn(queue);
+        if self.older + self.newer > self.most { Err(Http2Error::TooManyAnswers) } else { Ok(()) }
+    }
+
+    fn turn(&mut self, queue: &Queue) {
+        if queue.has_passed(self.older_end) {
+            self.older = if queue.has_passed(self.newer_end) { 0 } else { self.newer };
+            self.newer = 0;
+            self.older_end = self.newer_end;
+        }
+    }
+}
+
 impl Purse {
     fn pay(&mut self, cost: u32, now: Instant) -> Option<()> {
         if cost == 0 {
@@ -67,6 +108,27 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn answers_count_while_they_wait() {
+        let (mut answers, mut queue) = (Answers::new(100), Queue::default());
+        let mut add = |queue: &mut Queue, count: usize| {
+            queue.push(&[0; 200][..count]);
+            answers.add(count, queue);
+            answers.check(queue)
+        };
+        for _ in 0..1000 {
+            assert_eq!(add(&mut queue, 50), Ok(()), "as long as they are taken");
+            queue.acknowledge(50);
+        }
+        assert_eq!(add(&mut queue, 100), Ok(()));
+        assert_eq!(add(&mut queue, 1), Err(Http2Error::TooManyAnswers));
+        queue.acknowledge(101);
+        for _ in 0..1000 {
+            assert_eq!(add(&mut queue, 10), Ok(()), "also where some always waits");
+            queue.acknowledge(queue.len() - 5);
+        }
+    }
 
     #[test]
     fn a_purse_is_emptied_and_filled_again() {

@@ -155,10 +155,6 @@ impl Head {
         if is_request || !digits { None } else { status.parse().ok().filter(|status| *status >= 100) }
     }
 
-    pub(super) fn scheme(&self) -> Option<&str> {
-        self.text(&self.scheme)
-    }
-
     pub(crate) fn authority(&self) -> Option<&str> {
         self.text(&self.authority)
     }

@@ -57,10 +57,6 @@ impl Output {
         self.own.len() + self.planned
     }
 
-    pub(super) fn own_len(&self) -> usize {
-        self.own.len()
-    }
-
     /// Appends bytes of the connection's own.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.own.push(bytes);

@@ -5,6 +5,8 @@
 //! transport is to do (END_STREAM for a shutdown, RST_STREAM for a reset), when it must be looked at again, and whether it is
 //! over. So no call looks at all sessions.
 
+use alloc::vec::Vec;
+
 use super::connection::Connection;
 use super::error::ErrorCode;
 use super::frame::{self, Kind};
@@ -103,6 +105,25 @@ impl<S: Carried> Connection<S> {
         }
     }
 
+    /// Says that the transport is at its end: nothing is sent on any stream any more, but for what is planned.
+    pub(crate) fn end_streams(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.ended_ours = true;
+            stream.ended_theirs = true;
+        }
+        self.output.ready.clear();
+    }
+
+    /// Streams above this one.
+    pub(crate) fn above(&self, id: u32) -> Vec<u32> {
+        self.streams.range(id.saturating_add(1)..).map(|(id, _)| *id).collect()
+    }
+
+    /// How many streams there are.
+    pub(crate) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Notes that a session may have changed.
     pub(crate) fn touch(&mut self, id: u32) {
         if let Some(stream) = self.streams.get_mut(&id)
@@ -114,11 +135,22 @@ impl<S: Carried> Connection<S> {
 
     /// Looks after the sessions that were touched.
     pub(crate) fn settle(&mut self) {
-        while let Some(id) = self.touched.pop() {
+        self.settle_with(|_| ());
+    }
+
+    /// The same, and says which of them have an end to tell that no byte caused.
+    pub(crate) fn settle_with(&mut self, mut ended: impl FnMut(u32)) {
+        let mut next = 0;
+        while let Some(id) = self.touched.get(next).copied() {
+            next += 1;
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.is_touched = false;
             let waits = stream.session.prepare().is_some_and(|queue| queue.len() > queue.pinned());
-            match stream.session.ending() {
+            let ending = stream.session.ending();
+            if matches!(ending, Ending::Close | Ending::Reset) && !stream.session.is_closed() {
+                ended(id);
+            }
+            match ending {
                 Ending::Open => {}
                 Ending::End => self.end_stream(id),
                 Ending::Done => {
@@ -134,16 +166,20 @@ impl<S: Carried> Connection<S> {
             self.rearm(id);
             self.sweep(id);
         }
+        self.touched.clear();
     }
 
     /// When some session must act although nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        let (deadline, id) = self.deadlines.first()?;
-        self.streams.get(id)?.deadline.map(|(_, timer)| (*deadline, timer))
+        let armed = self.deadlines.first().and_then(|(_, id)| self.streams.get(id)?.deadline);
+        // What has not been looked at yet may have come to want something earlier.
+        let touched = self.touched.iter().filter_map(|id| self.streams.get(id)?.session.poll_timeout());
+        touched.chain(armed).min_by_key(|(deadline, _)| *deadline)
     }
 
     /// Acts on the deadlines that have come.
     pub(crate) fn handle_timeout(&mut self, now: Instant, mut handled: impl FnMut(u32)) {
+        self.settle_with(&mut handled);
         while let Some((deadline, id)) = self.deadlines.first().copied()
             && deadline <= now
         {

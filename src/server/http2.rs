@@ -5,18 +5,19 @@
 //! is asked of those alone that something happened to.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::{Decision, News, Offer, PlainRequest, ServerEvent, SessionId, Target, unclean};
-use crate::config::Config;
-use crate::error::RequestError;
+use crate::config::{Config, Limits};
+use crate::error::{CloseCode, RequestError};
 use crate::event::Cause;
 use crate::handshake::{Classified, HttpVersion, RequestHead, Response};
-use crate::http2::{Arrived, Asks, Carried, Connection, Ending, Fault, Head, Http2Error, Role};
+use crate::http2::{Arrived, Asks, Carried, Connection, Ending, ErrorCode, Fault, Head, Http2Error, Role};
 use crate::queue::Queue;
 use crate::time::{Earliest, Instant, Timer};
-use crate::websocket::{Found, Transport, WebSocket};
+use crate::websocket::{Close, Found, Reason, Transport, WebSocket};
 
 /// A connection over HTTP/2.
 #[derive(Debug)]
@@ -25,8 +26,21 @@ pub(super) struct Http2 {
     /// The head that arrived last, or that is lent again.
     head: Head,
     /// Streams whose sessions may have something to tell that no byte caused.
-    news: VecDeque<u32>,
-    pub(super) eof: bool,
+    news: BTreeSet<u32>,
+    /// What the application has yet to be told before that.
+    failed: Option<Http2Error>,
+    eof: bool,
+    /// The transport is gone, also for writing.
+    is_gone: bool,
+    /// The peer had its time to end the transport.
+    is_overdue: bool,
+    opened: Instant,
+    /// When a byte last came.
+    heard: Instant,
+    /// Since when output waits, and the transport takes none.
+    waiting_since: Instant,
+    /// Since when there is nothing more to do than to end the transport.
+    over_since: Instant,
 }
 
 /// What one stream carries.
@@ -38,6 +52,8 @@ pub(super) enum Exchange {
         config: Arc<Config>,
         head: Option<Box<Head>>,
         since: Instant,
+        for_websocket: bool,
+        is_overdue: bool,
     },
     Open(WebSocket),
     Answered(Box<Answered>),
@@ -71,8 +87,15 @@ impl Http2 {
         Http2 {
             connection: Connection::new(Role::Server, config, now),
             head: Head::default(),
-            news: VecDeque::new(),
+            news: BTreeSet::new(),
+            failed: None,
             eof: false,
+            is_gone: false,
+            is_overdue: false,
+            opened: now,
+            heard: now,
+            waiting_since: Instant::NEVER,
+            over_since: Instant::NEVER,
         }
     }
 
@@ -82,14 +105,16 @@ impl Http2 {
         config: &'s Arc<Config>,
         now: Instant,
     ) -> Option<ServerEvent<'s>> {
-        let (taken, step) = self.step(input, now)?;
+        if !input.is_empty() {
+            self.heard = now;
+        }
+        let step = self.step(input, now);
+        self.look(now);
+        let (taken, step) = step?;
         Some(match step {
             Step::Head { stream, end } => return self.decide(stream, end, config, now),
             Step::Failed(error) => ServerEvent::Failed(error),
-            Step::Told(stream, Told::News(News::Refused(error))) => {
-                _ = stream;
-                ServerEvent::Refused(error)
-            }
+            Step::Told(_, Told::News(News::Refused(error))) => ServerEvent::Refused(error),
             Step::Told(stream, Told::News(News::Closed(closed))) => ServerEvent::Closed(SessionId(stream), closed),
             Step::Told(stream, Told::Session(found)) => match self.connection.session(stream)? {
                 Exchange::Open(websocket) => ServerEvent::Session(SessionId(stream), websocket.lend(taken, found)),
@@ -100,17 +125,21 @@ impl Http2 {
 
     fn step<'i>(&mut self, input: &mut &'i mut [u8], now: Instant) -> Option<(&'i mut [u8], Step)> {
         loop {
-            while let Some(stream) = self.news.pop_front() {
+            if let Some(error) = self.failed.take() {
+                return Some((&mut [], Step::Failed(error)));
+            }
+            self.settle();
+            if let Some(stream) = self.news.pop_first() {
                 self.connection.touch(stream);
                 if let Some(exchange) = self.connection.session(stream)
                     && let (_, Some(told)) = exchange.receive(&mut [], now)
                 {
                     // There may be more of it.
-                    self.news.push_front(stream);
+                    self.news.insert(stream);
                     return Some((&mut [], Step::Told(stream, told)));
                 }
+                continue;
             }
-            self.connection.settle();
             let (consumed, arrived) = self.connection.receive(input, &mut self.head, now);
             let taken = take(input, consumed);
             match arrived {
@@ -119,29 +148,52 @@ impl Http2 {
                     let there = input.len().min(length);
                     self.connection.touch(stream);
                     let payload = input.get_mut(..there).unwrap_or_default();
+                    let is_held = self.connection.is_held(stream);
                     let (consumed, told) = match self.connection.session(stream) {
-                        Some(exchange) => exchange.receive(payload, now),
+                        // RFC 6455 §4.1: a client waits for the answer before it sends more.
+                        Some(Exchange::Deciding { for_websocket: true, .. }) => {
+                            let error = RequestError::EarlyData;
+                            answer(&mut self.connection, stream, &Response::refusing(error), false, now);
+                            self.tell(stream, Cause::Fault);
+                            (there, Some(Told::News(News::Refused(error))))
+                        }
+                        Some(exchange) => {
+                            let found = exchange.receive(payload, now);
+                            // What was under way when its credit was held back says nothing of the peer.
+                            if let Exchange::Open(websocket) = exchange
+                                && is_held
+                            {
+                                websocket.pause(now);
+                            }
+                            found
+                        }
                         None => (there, None),
                     };
                     self.connection.took(consumed);
                     let taken = take(input, consumed);
                     if let Some(told) = told {
+                        // There may be more that no byte causes.
+                        if consumed == there {
+                            self.news.insert(stream);
+                        }
                         return Some((taken, Step::Told(stream, told)));
                     }
                 }
-                Some(Arrived::Head { stream, end }) => return Some((taken, Step::Head { stream, end })),
-                Some(Arrived::End(stream)) => {
-                    if let Some(Exchange::Open(websocket)) = self.connection.session(stream) {
-                        websocket.receive_eof(now);
+                Some(Arrived::Head { stream, .. }) if self.head.fault().is_none() && self.head.asks().is_none() => {
+                    if let Err(error) = self.connection.refuse(stream, Http2Error::MalformedHead, now) {
+                        self.fail(error, now);
                     }
-                    self.news.push_back(stream);
                 }
+                Some(Arrived::Head { stream, end }) => return Some((taken, Step::Head { stream, end })),
+                Some(Arrived::End(stream)) => match self.connection.session(stream) {
+                    Some(Exchange::Open(_) | Exchange::Deciding { for_websocket: true, .. }) => {
+                        self.lost(stream, Cause::Eof, now);
+                    }
+                    _ => self.connection.touch(stream),
+                },
                 Some(Arrived::Reset(stream, _)) => self.lost(stream, Cause::Reset, now),
                 Some(Arrived::Settings | Arrived::GoAway(_)) => {}
-                Some(Arrived::Failed(error)) => {
-                    self.end(Cause::Fault, now);
-                    return Some((taken, Step::Failed(error)));
-                }
+                Some(Arrived::Failed(error)) => self.fail(error, now),
             }
         }
     }
@@ -155,14 +207,14 @@ impl Http2 {
         now: Instant,
     ) -> Option<ServerEvent<'s>> {
         let Http2 { connection, head, .. } = self;
-        connection.accept(stream, end, Exchange::deciding(config, now));
+        let is_tunnel = matches!(head.asks(), Some(Asks::Protocol { .. } | Asks::Tunnel));
+        let to_head = matches!(head.asks(), Some(Asks::Resource { method: "HEAD", .. }));
+        connection.accept(stream, end, is_tunnel, Exchange::deciding(config, is_tunnel, now));
+        connection.touch(stream);
         let refused = match (head.fault(), head.asks()) {
             (Some(Fault::TooManyFields), _) => RequestError::TooManyFields,
             (Some(_), _) => RequestError::HeadTooLarge,
-            (None, None) => {
-                connection.malformed(stream, now);
-                return None;
-            }
+            (None, None) => RequestError::Malformed,
             (None, Some(Asks::Tunnel)) => RequestError::NotImplemented,
             (None, Some(Asks::Protocol { protocol, .. })) if !protocol.eq_ignore_ascii_case("websocket") => {
                 RequestError::NotImplemented
@@ -183,7 +235,7 @@ impl Http2 {
                 }
             },
         };
-        answer(connection, stream, &Response::refusing(refused), false, now);
+        answer(connection, stream, &Response::refusing(refused), to_head, now);
         Some(ServerEvent::Refused(refused))
     }
 
@@ -211,30 +263,143 @@ impl Http2 {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    /// Holds back what a session's peer may send, since nobody listens.
+    pub(super) fn pause(&mut self, stream: u32, now: Instant) {
+        if let Some(session) = self.session(stream) {
+            session.pause(now);
+            self.connection.hold(stream, true);
+        }
+    }
+
+    pub(super) fn resume(&mut self, stream: u32, now: Instant) {
+        if let Some(session) = self.session(stream) {
+            session.resume(now);
+            self.connection.hold(stream, false);
+            self.look(now);
+        }
+    }
+
+    /// Takes no more streams, and ends all sessions: see [`Server::shut_down`](super::Server::shut_down).
+    pub(super) fn shut_down(&mut self, now: Instant) {
+        if !self.connection.is_draining() {
+            self.connection.go_away(ErrorCode::NO_ERROR);
+        }
+        for stream in self.connection.ids() {
+            match self.connection.session(stream) {
+                Some(Exchange::Open(websocket)) => {
+                    websocket.tx(now).close(Close::With(CloseCode::GOING_AWAY, Reason::EMPTY));
+                    self.connection.touch(stream);
+                }
+                Some(Exchange::Deciding { .. }) => self.give_up(stream, Cause::Local, now),
+                Some(Exchange::Answered(_)) | None => {}
+            }
+        }
+        self.look(now);
+    }
+
+    pub(super) fn poll_timeout(&self, limits: &Limits) -> Option<(Instant, Timer)> {
+        let mut earliest = Earliest::NONE;
+        if let Some((at, timer)) = self.connection.poll_timeout() {
+            earliest = earliest.or(at, timer);
+        }
+        if self.is_gone || self.is_overdue {
+            return earliest.deadline();
+        }
+        if !self.connection.is_settled() && !self.is_over() {
+            earliest = earliest.or(self.opened + limits.open_timeout, Timer::Open);
+        }
+        if self.waiting_since < Instant::NEVER {
+            earliest = earliest.or(self.waiting_since.after(limits.stall_timeout), Timer::Stall);
+        }
+        if self.over_since < Instant::NEVER {
+            earliest = earliest.or(self.over_since + limits.close_timeout, Timer::Close);
+        } else if self.connection.has_no_streams() {
+            earliest = earliest.or(self.heard.after(limits.idle_timeout), Timer::Idle);
+        }
+        earliest.deadline()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, limits: &Limits) {
+        let mut handled = Vec::new();
+        self.connection.handle_timeout(now, |stream| handled.push(stream));
+        for stream in handled {
+            self.news.insert(stream);
+            if let Some(Exchange::Deciding { is_overdue: true, .. }) = self.connection.session(stream) {
+                self.give_up(stream, Cause::Timeout(Timer::Open), now);
+            }
+        }
+        while let Some((deadline, timer)) = self.poll_timeout(limits)
+            && deadline <= now
+        {
+            match timer {
+                Timer::Open => self.fail(Http2Error::SettingsTimeout, now),
+                Timer::Stall => self.end(Cause::Reset, now),
+                Timer::Close => {
+                    self.is_overdue = true;
+                    self.connection.transmitted(usize::MAX, now);
+                }
+                Timer::Idle => self.shut_down(now),
+                _ => break,
+            }
+        }
+        self.settle();
+        self.look(now);
+    }
+
+    /// Looks after the sessions that something happened to, and notes those that it ended.
+    fn settle(&mut self) {
         let Http2 { connection, news, .. } = self;
-        connection.handle_timeout(now, |stream| news.push_back(stream));
+        connection.settle_with(|stream| _ = news.insert(stream));
+    }
+
+    /// Notes since when there is output, and since when there is nothing else.
+    fn look(&mut self, now: Instant) {
+        let is_waiting = self.connection.is_waiting() && !self.is_gone;
+        self.waiting_since = if is_waiting { self.waiting_since.min(now) } else { Instant::NEVER };
+        if self.is_over() {
+            self.over_since = self.over_since.min(now);
+        }
+    }
+
+    /// Whether nothing is left to do but to write what is queued.
+    fn is_over(&self) -> bool {
+        let is_drained = self.connection.is_draining() && self.connection.has_no_streams();
+        self.eof || self.connection.has_failed() || is_drained
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.connection.has_output()
+        !self.is_gone && !self.is_overdue && self.connection.has_output()
     }
 
-    /// The connection with all planned that goes next.
-    pub(super) fn planned(&mut self) -> &Connection<Exchange> {
-        self.connection.settle();
+    pub(super) fn transmitted(&mut self, count: usize, now: Instant) {
+        self.connection.transmitted(count, now);
+        if count > 0 {
+            self.waiting_since = Instant::NEVER;
+            self.over_since = Instant::NEVER;
+        }
+        self.look(now);
+    }
+
+    /// The connection with all planned that goes next; none where nobody takes it.
+    pub(super) fn planned(&mut self) -> Option<&Connection<Exchange>> {
+        self.settle();
+        if self.is_gone || self.is_overdue {
+            return None;
+        }
         self.connection.plan();
-        &self.connection
+        Some(&self.connection)
     }
 
     #[cfg(feature = "std")]
     pub(super) fn fill<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        let slices = self.planned().slices();
+        let slices = self.planned().into_iter().flat_map(Connection::slices);
         out.iter_mut().zip(slices).map(|(slot, slice)| *slot = std::io::IoSlice::new(slice)).count()
     }
 
     pub(super) fn transport(&self) -> Transport {
-        match (self.connection.has_failed() || self.eof, self.connection.has_output()) {
+        match (self.is_over(), self.has_output()) {
+            _ if self.is_gone => Transport::Reset,
+            _ if self.is_overdue => Transport::Close,
             (true, false) if self.eof => Transport::Close,
             (true, false) => Transport::ShutdownWrite,
             _ => Transport::Open,
@@ -242,7 +407,27 @@ impl Http2 {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.eof && self.news.is_empty() && self.connection.ids().is_empty() && !self.connection.has_output()
+        let is_told = self.failed.is_none() && self.news.is_empty() && self.connection.has_no_streams();
+        is_told && matches!(self.transport(), Transport::Close | Transport::Reset)
+    }
+
+    /// Gives back all buffers of sessions that hold nothing now.
+    pub(super) fn release(&mut self) {
+        for stream in self.connection.ids() {
+            if let Some(Exchange::Open(websocket)) = self.connection.session(stream) {
+                websocket.release();
+            }
+        }
+    }
+
+    /// The connection has failed, and all that it carries.
+    fn fail(&mut self, error: Http2Error, now: Instant) {
+        self.connection.fail(error);
+        self.failed = Some(error);
+        for stream in self.connection.ids() {
+            self.lost(stream, Cause::Fault, now);
+        }
+        self.connection.end_streams();
     }
 
     /// The transport brings no more, or is gone.
@@ -250,6 +435,26 @@ impl Http2 {
         self.eof = true;
         for stream in self.connection.ids() {
             self.lost(stream, cause, now);
+        }
+        if cause != Cause::Eof {
+            self.is_gone = true;
+            self.connection.transmitted(usize::MAX, now);
+        }
+        self.settle();
+        self.look(now);
+    }
+
+    /// Answers what the application did not, and tells it so.
+    fn give_up(&mut self, stream: u32, cause: Cause, now: Instant) {
+        answer(&mut self.connection, stream, &Response::unavailable(), false, now);
+        self.tell(stream, cause);
+    }
+
+    /// Tells the end of what the application had to decide on.
+    fn tell(&mut self, stream: u32, cause: Cause) {
+        if let Some(Exchange::Answered(answered)) = self.connection.session(stream) {
+            answered.news = Some(News::Closed(unclean(cause)));
+            self.news.insert(stream);
         }
     }
 
@@ -261,7 +466,7 @@ impl Http2 {
             None => {}
         }
         self.connection.touch(stream);
-        self.news.push_back(stream);
+        self.news.insert(stream);
     }
 }
 
@@ -289,8 +494,8 @@ pub(super) fn answer(
 }
 
 impl Exchange {
-    fn deciding(config: &Arc<Config>, now: Instant) -> Exchange {
-        Exchange::Deciding { config: Arc::clone(config), head: None, since: now }
+    fn deciding(config: &Arc<Config>, for_websocket: bool, now: Instant) -> Exchange {
+        Exchange::Deciding { config: Arc::clone(config), head: None, since: now, for_websocket, is_overdue: false }
     }
 
     fn config(&self) -> Arc<Config> {
@@ -319,12 +524,18 @@ impl Exchange {
         }
     }
 
-    /// Ends without an answer.
+    /// Ends without an answer, or without the rest of it.
     fn end(&mut self, cause: Cause, now: Instant) {
-        if let Exchange::Deciding { config, .. } = self {
-            let (config, queue) = (Arc::clone(config), Queue::default());
-            let news = Some(News::Closed(unclean(cause)));
-            *self = Exchange::Answered(Box::new(Answered { config, queue, news, waiting_since: now, is_reset: true }));
+        match self {
+            Exchange::Deciding { config, .. } => {
+                let (config, queue) = (Arc::clone(config), Queue::default());
+                let news = Some(News::Closed(unclean(cause)));
+                *self =
+                    Exchange::Answered(Box::new(Answered { config, queue, news, waiting_since: now, is_reset: true }));
+            }
+            // A client that sends no more may well read on.
+            Exchange::Answered(answered) => answered.is_reset |= cause != Cause::Eof,
+            Exchange::Open(_) => {}
         }
     }
 }
@@ -382,6 +593,7 @@ impl Carried for Exchange {
     fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         match self {
             Exchange::Open(websocket) => websocket.poll_timeout(),
+            Exchange::Deciding { is_overdue: true, .. } => None,
             Exchange::Deciding { config, since, .. } => {
                 Earliest::NONE.or(*since + config.limits.open_timeout, Timer::Open).deadline()
             }
@@ -396,7 +608,7 @@ impl Carried for Exchange {
     fn handle_timeout(&mut self, now: Instant) {
         match self {
             Exchange::Open(websocket) => websocket.handle_timeout(now),
-            Exchange::Deciding { .. } => self.end(Cause::Timeout(Timer::Open), now),
+            Exchange::Deciding { is_overdue, .. } => *is_overdue = true,
             Exchange::Answered(answered) => answered.is_reset = true,
         }
     }

@@ -18,7 +18,7 @@ use core::ops::Deref;
 
 use self::http2::{Exchange, Http2};
 use crate::config::Config;
-use crate::error::RequestError;
+use crate::error::{CloseCode, RequestError};
 use crate::event::{Cause, Closed};
 use crate::handshake::{Accept, Classified, Request, RequestHead, Response};
 use crate::http1::scan::Scan;
@@ -26,7 +26,7 @@ use crate::http1::{head, write};
 use crate::http2::{Connection, Head, Http2Error, PREFACE, PREFACE_HEAD};
 use crate::queue::Queue;
 use crate::time::{Earliest, Instant, Timer};
-use crate::websocket::{Incoming, Sender, Transport, WebSocket};
+use crate::websocket::{Close, Incoming, Reason, Sender, Transport, WebSocket};
 
 /// Names a session, or a request that may become one, on its connection. HTTP/1.1 has one a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -255,17 +255,40 @@ impl Server {
         Some(self.session(id)?.tx(now))
     }
 
-    /// Says that the driver feeds this session no input for now: see [`WebSocket::pause`].
+    /// Says that the driver feeds this session no input for now: see [`WebSocket::pause`]. Over HTTP/2 its input comes
+    /// between that of others, and is fed all the same: its peer is given no more credit, and stops when it has used up
+    /// what it had.
     pub fn pause(&mut self, id: SessionId, now: Instant) {
-        if let Some(session) = self.session(id) {
-            session.pause(now);
+        match &mut self.phase {
+            Phase::Http2(http2) => http2.pause(id.0, now),
+            _ => _ = self.session(id).map(|session| session.pause(now)),
         }
     }
 
     /// Says that input is fed again.
     pub fn resume(&mut self, id: SessionId, now: Instant) {
-        if let Some(session) = self.session(id) {
-            session.resume(now);
+        match &mut self.phase {
+            Phase::Http2(http2) => http2.resume(id.0, now),
+            _ => _ = self.session(id).map(|session| session.resume(now)),
+        }
+    }
+
+    /// Ends the connection in good order, for a server that stops: no more requests are taken (GOAWAY, over HTTP/2),
+    /// each session is closed with 1001, and what waits for the application's answer gets 503. Go on driving it until
+    /// it is closed.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.forget_head();
+        match &mut self.phase {
+            Phase::Open(websocket) => {
+                websocket.tx(now).close(Close::With(CloseCode::GOING_AWAY, Reason::EMPTY));
+            }
+            Phase::Http2(http2) => http2.shut_down(now),
+            Phase::Head(_) => self.phase = Phase::Answered(Box::new(Answered { since: now, ..Answered::default() })),
+            Phase::Deciding { .. } => {
+                self.phase.answer(&Response::unavailable(), false, now);
+                self.phase.tell(News::Closed(unclean(Cause::Local)));
+            }
+            Phase::Answered(_) => {}
         }
     }
 
@@ -296,7 +319,7 @@ impl Server {
         let (queue, http2) = match &mut self.phase {
             Phase::Open(websocket) => (Some(websocket.queue()), None),
             Phase::Answered(answered) if !answered.overdue => (Some(&answered.queue), None),
-            Phase::Http2(http2) => (None, Some(http2.planned())),
+            Phase::Http2(http2) => (None, http2.planned()),
             Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => (None, None),
         };
         queue.into_iter().flat_map(Queue::slices).chain(http2.into_iter().flat_map(Connection::slices))
@@ -319,7 +342,7 @@ impl Server {
                 }
             }
             Phase::Head(_) | Phase::Deciding { .. } => {}
-            Phase::Http2(http2) => http2.connection.transmitted(count, now),
+            Phase::Http2(http2) => http2.transmitted(count, now),
         }
     }
 
@@ -328,7 +351,7 @@ impl Server {
         let limits = &self.config.limits;
         match &self.phase {
             Phase::Open(websocket) => websocket.poll_timeout(),
-            Phase::Http2(http2) => http2.connection.poll_timeout(),
+            Phase::Http2(http2) => http2.poll_timeout(limits),
             Phase::Head(_) | Phase::Deciding { .. } => {
                 Earliest::NONE.or(self.opened + limits.open_timeout, Timer::Open).deadline()
             }
@@ -348,7 +371,7 @@ impl Server {
         self.forget_head();
         match &mut self.phase {
             Phase::Open(websocket) => return websocket.handle_timeout(now),
-            Phase::Http2(http2) => return http2.handle_timeout(now),
+            Phase::Http2(http2) => return http2.handle_timeout(now, &self.config.limits),
             Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => {}
         }
         while self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
@@ -396,8 +419,10 @@ impl Server {
 
     /// Gives back all buffers that hold nothing now.
     pub fn release(&mut self) {
-        if let Phase::Open(websocket) = &mut self.phase {
-            websocket.release();
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.release(),
+            Phase::Http2(http2) => http2.release(),
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => {}
         }
     }
 

@@ -33,6 +33,11 @@ pub struct Browser {
 impl Browser {
     /// Starts the browser, headless.
     pub fn start(chromium: &str) -> Browser {
+        Browser::with(chromium, &[])
+    }
+
+    /// Starts it with more flags.
+    pub fn with(chromium: &str, flags: &[&str]) -> Browser {
         let unique = format!("sockless-browser-{}-{:?}", std::process::id(), std::thread::current().id());
         let profile = std::env::temp_dir().join(unique.replace(['(', ')'], ""));
         let _ = std::fs::remove_dir_all(&profile);
@@ -40,6 +45,7 @@ impl Browser {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"])
             .arg("--remote-debugging-port=0")
+            .args(flags)
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             .stdout(Stdio::null())

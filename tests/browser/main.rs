@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use devtools::{Browser, Page};
@@ -147,6 +147,77 @@ fn compression_is_agreed_on_and_used() {
     }
 }
 
+/// The page and all its sockets come over one connection, as the server has it: many extended CONNECTs, and no handshake more.
+#[test]
+fn many_sockets_share_one_http2_connection() {
+    if !Path::new(CHROMIUM).exists() {
+        println!("skipped: there is no {CHROMIUM}");
+        return;
+    }
+    let mut server = Echo::start(&["--tls", "127.0.0.1:0", "--compression", "--subprotocol", "chat"]);
+    // The certificate is made at the start, and nobody vouches for it.
+    let browser = Browser::with(CHROMIUM, &["--ignore-certificate-errors"]);
+    let mut page = browser.open(server.secure_page.as_deref().expect("a page over TLS"));
+    let loaded = page.text("performance.getEntriesByType('navigation')[0].nextHopProtocol");
+    assert_eq!(loaded, "h2");
+
+    page.type_into("#subprotocol", "superchat, chat");
+    page.click("#connect");
+    page.until("testing.lastRow('open')?.dataset.version === 'HTTP/2'");
+    page.until("testing.lastRow('open').dataset.protocol === 'chat'");
+    page.until("testing.lastRow('open').dataset.extensions.startsWith('permessage-deflate')");
+    page.type_into("#message", "Grüße 🧦");
+    page.click("#send-text");
+    page.until("testing.lastRow('receive', 'text')?.querySelector('.text').textContent === 'Grüße 🧦'");
+    page.click("#send-binary");
+    page.until("testing.lastRow('receive', 'binary')?.dataset.size === '12'");
+
+    // More beside it, each with something of its own, up to a mebibyte that compresses and one that does not.
+    let echoes = page.evaluate(
+        "(async () => {
+            const noise = new Uint8Array(1 << 20);
+            for (let at = 0; at < noise.length; at += 65536) crypto.getRandomValues(noise.subarray(at, at + 65536));
+            const text = '0123456789abcdef'.repeat(1 << 16);
+            const converse = async n => {
+                const ws = new WebSocket(`wss://${location.host}/ws`);
+                ws.binaryType = 'arraybuffer';
+                await new Promise((resolve, reject) => { ws.onopen = resolve; ws.onerror = reject; });
+                for (const said of [`I am ${n}`, '', noise, text, new Uint8Array([n])]) {
+                    const heard = new Promise(resolve => ws.onmessage = ({ data }) => resolve(data));
+                    ws.send(said);
+                    const echo = await heard;
+                    const isSame = typeof said === 'string' ? echo === said
+                        : echo.byteLength === said.length && new Uint8Array(echo).every((byte, at) => byte === said[at]);
+                    if (!isSame) return `socket ${n}: not the same`;
+                }
+                const closed = new Promise(resolve => ws.onclose = resolve);
+                if (n === 0) ws.close();
+                else ws.close(4000 + n, `reason ${n}`);
+                const { code, wasClean } = await closed;
+                return `${code} ${wasClean}`;
+            };
+            return (await Promise.all([...Array(8).keys()].map(converse))).join();
+        })()",
+    );
+    assert_eq!(echoes, "1005 true,4001 true,4002 true,4003 true,4004 true,4005 true,4006 true,4007 true");
+
+    // The first goes on, until the server closes it: with the largest message and one byte more.
+    page.evaluate("testing.byId('message').value = 'x'.repeat((1 << 20) + 1)");
+    page.click("#send-text");
+    page.until("testing.lastRow('close')?.dataset.code === '1009' && testing.lastRow('close').dataset.wasClean === 'true'");
+
+    let lines = server.lines();
+    // Chromium may open a connection ahead and never use it.
+    let sessions: Vec<_> = lines.iter().filter(|line| line.contains("SessionId(")).collect();
+    assert_eq!(sessions.len(), 9, "{lines:#?}");
+    let (number, _) = sessions[0].split_once(',').unwrap();
+    assert!(lines.contains(&format!("{number}: TLS, ALPN h2")), "{lines:#?}");
+    for session in sessions {
+        let is_right = session.starts_with(&format!("{number}, ")) && session.contains(": HTTP/2, /ws");
+        assert!(is_right && session.contains("extensions: permessage-deflate"), "{lines:#?}");
+    }
+}
+
 impl Page {
     /// Clears a field and types into it.
     fn type_into(&mut self, selector: &str, text: &str) {
@@ -160,6 +231,8 @@ impl Page {
 struct Echo {
     process: Child,
     page: String,
+    secure_page: Option<String>,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Echo {
@@ -168,18 +241,32 @@ impl Echo {
         path.pop();
         path.pop();
         path.push("examples/echo");
+        let tls: &[&str] = if flags.contains(&"--tls") { &[] } else { &["--tls", "off"] };
         let mut process = Command::new(path)
             .args(["--listen", "127.0.0.1:0"])
+            .args(tls)
             .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the echo example is built with the tests");
-        let stdout = BufReader::new(process.stdout.take().unwrap());
-        let line = stdout.lines().map_while(Result::ok).find(|line| line.starts_with("listening on "));
-        let line = line.expect("the echo example says where it listens");
-        let port = line.split(|other: char| !other.is_ascii_digit()).rfind(|digits| !digits.is_empty());
-        let page = format!("http://127.0.0.1:{}/", port.expect("a port"));
-        Echo { process, page }
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let (teller, lines) = mpsc::channel();
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| teller.send(line)));
+        let mut echo = Echo { process, page: String::new(), secure_page: None, lines };
+        while echo.page.is_empty() {
+            let line = echo.lines.recv().expect("the echo example says where it listens");
+            if let Some((_, address)) = line.split_once("listening with TLS on ") {
+                echo.secure_page = Some(format!("https://{address}/"));
+            } else if let Some((_, address)) = line.split_once("listening on ") {
+                echo.page = format!("http://{address}/");
+            }
+        }
+        echo
+    }
+
+    /// What it has told since.
+    fn lines(&mut self) -> Vec<String> {
+        self.lines.try_iter().collect()
     }
 }
 
