@@ -95,14 +95,14 @@ pub struct Limits {
     /// Bytes in a message, over all its frames. Beyond: [`Error::MessageTooBig`](crate::Error::MessageTooBig), close code
     /// 1009, at the header that announces it. What counts is the message as it is handed on: one that was compressed is
     /// refused at the first byte too many that comes out of it, or at a header that announces more than eight times as
-    /// much. Default 1 MiB.
+    /// much and 4 KiB. Default 1 MiB.
     pub message: u64,
     /// How many times its size a compressed message may grow to. Beyond: [`Error::RatioTooHigh`](crate::Error::RatioTooHigh),
     /// close code 1009. Default 1032, which is as far as DEFLATE goes, so that [`message`](Limits::message) alone bounds it:
     /// honest messages of zeros or blanks reach it, and so does, with context takeover, one that was sent before. It is judged
     /// as a message comes in: one that only evens out towards its end may pass or not, as its reads are cut.
     pub ratio: u32,
-    /// Bytes in a frame. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code 1009, at the header. By default
+    /// Bytes in a frame, as they are on the wire. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code 1009, at the header. By default
     /// `u64::MAX`: a frame is a part of a message, whose limit bounds it.
     pub frame: u64,
     /// Frames in a message, empty ones too. Beyond: [`Error::TooManyFragments`](crate::Error::TooManyFragments), close
@@ -245,7 +245,8 @@ pub enum Delivery {
     /// Whole, as [`Event::Message`](crate::Event::Message).
     #[default]
     Messages,
-    /// In pieces as they arrive, as [`Event::Chunk`](crate::Event::Chunk): nothing is held but a character cut in two.
+    /// In pieces as they arrive, as [`Event::Chunk`](crate::Event::Chunk): nothing is held but a character cut in two, and of a compressed message
+    /// some 32 KiB. One byte may bring out many pieces, so go by the `None` of `receive`, not by what is left of the input.
     Chunks,
 }
 

@@ -124,8 +124,8 @@ pub enum Error {
     InvalidDeflate,
     /// A compressed message that grows to more than [`Limits::ratio`](crate::Limits::ratio) times its size. RFC 7692 §8
     RatioTooHigh,
-    /// A compressed message that is much longer than what it decompresses to: empty blocks, which cost time and carry
-    /// nothing. RFC 7692 §8
+    /// A compressed message that costs much more than it brings out: more than 4 KiB and eight bytes for each, where a stream
+    /// that ends inside of the message (BFINAL) costs as much as the window that is copied for the next. RFC 7692 §8
     EmptyBlocks,
 }
 
@@ -180,7 +180,7 @@ impl fmt::Display for Error {
             Error::TooManyFragments => "the message has too many fragments",
             Error::InvalidDeflate => "the message does not decompress",
             Error::RatioTooHigh => "the message grows too much when it is decompressed",
-            Error::EmptyBlocks => "the compressed message is mostly empty blocks",
+            Error::EmptyBlocks => "the compressed message costs more than it carries",
         })
     }
 }

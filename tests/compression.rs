@@ -32,7 +32,7 @@ fn stored(text: impl AsRef<[u8]>) -> Vec<u8> {
 // Samples.
 
 #[test]
-fn the_frames_of_the_samples() {
+fn trap_40_and_41_the_frames_of_the_samples() {
     in_role(Role::Client, |way| {
         let mut session = way.compressing_with(TAKEOVER, Compression::default());
         let hello = [Seen::text("Hello")];
@@ -54,7 +54,7 @@ fn the_frames_of_the_samples() {
 //= rfc7692 6.2 MUST 1: frames are joined, decompressed and delivered
 //= type=test
 #[test]
-fn a_message_is_the_same_cut_into_frames_at_every_byte() {
+fn trap_39_a_message_is_the_same_cut_into_frames_at_every_byte() {
     let samples: &[(&[u8], &str)] = &[
         (HELLO, "Hello"),
         (HELLO_STORED, "Hello"),
@@ -79,7 +79,7 @@ fn a_message_is_the_same_cut_into_frames_at_every_byte() {
 }
 
 #[test]
-fn a_message_in_frames_of_a_byte_each_and_none() {
+fn trap_39_a_message_in_frames_of_a_byte_each_and_none() {
     in_every_mode(|session| {
         let mut frames = vec![compressed("").more(), Frame::continuation("").more()];
         frames.extend(HELLO_IN_TWO_BLOCKS.iter().map(|byte| Frame::continuation([*byte]).more()));
@@ -96,7 +96,7 @@ fn a_message_in_frames_of_a_byte_each_and_none() {
 //= rfc7692 7.2.2 MUST 2: and so does a server
 //= type=test
 #[test]
-fn a_window_is_shared_by_messages_cut_at_every_byte() {
+fn trap_39_a_window_is_shared_by_messages_cut_at_every_byte() {
     for first in [HELLO, HELLO_STORED, HELLO_FINAL, HELLO_IN_TWO_BLOCKS] {
         in_every_way(|way| {
             let mut session = way.compressing_with(TAKEOVER, Compression::default());
@@ -154,7 +154,7 @@ fn without_context_takeover_a_window_is_not_shared() {
 //= rfc7692 6.1 MUST 3: anywhere else it fails the connection
 //= type=test
 #[test]
-fn rsv1_is_for_the_first_frame_of_a_message() {
+fn trap_36_rsv1_is_for_the_first_frame_of_a_message() {
     let parameters = [None, Some(TAKEOVER), Some(NO_TAKEOVER)];
     let starts = [None, Some(Frame::text("plain").more()), Some(compressed(HELLO).more())];
     for (parameters, start) in parameters.iter().flat_map(|one| starts.iter().map(move |start| (*one, start))) {
@@ -193,7 +193,7 @@ fn a_session_that_compresses_nothing_itself_still_understands() {
 
 /// Trap 37: also where what they say could be deflated data, or could not.
 #[test]
-fn control_frames_are_plain_inside_a_compressed_message() {
+fn trap_37_control_frames_are_plain_inside_a_compressed_message() {
     in_every_mode(|session| {
         session.receives(
             [
@@ -222,7 +222,7 @@ fn control_frames_are_plain_inside_a_compressed_message() {
 //= rfc7692 7.2.1 MAY 2: of any type
 //= type=test
 #[test]
-fn blocks_of_any_type_and_any_number() {
+fn trap_41_blocks_of_any_type_and_any_number() {
     let blocks = Blocks::default;
     let table: &[(&str, Vec<u8>, &str)] = &[
         ("a flush behind a flush", [HELLO, TAIL, &[0x00]].concat(), "Hello"),
@@ -300,7 +300,7 @@ fn blocks_of_any_type_and_any_number() {
 /// An empty stored block ends the message (§7.2.1), and may have BFINAL as any other: so it is when Go's compressor is
 /// closed.
 #[test]
-fn bfinal_on_the_block_that_the_tail_completes() {
+fn trap_41_bfinal_on_the_block_that_the_tail_completes() {
     let payload = Blocks::default().fixed(false).literals(b"Hello").end().bits(1, 3).bytes;
     let hello = Seen::text("Hello");
     in_every_mode(|session| {
@@ -437,7 +437,7 @@ fn a_stored_block_that_wants_the_tail_for_its_data() {
 }
 
 #[test]
-fn what_is_no_deflated_data() {
+fn trap_42_what_is_no_deflated_data() {
     let blocks = Blocks::default;
     let table: &[(&str, Vec<u8>, &[u8])] = &[
         ("a block of the fourth type", vec![0x06], b""),
@@ -476,7 +476,7 @@ fn what_is_no_deflated_data() {
 }
 
 #[test]
-fn a_reference_to_before_all_messages() {
+fn trap_42_a_reference_to_before_all_messages() {
     let reference = |distance| compressed(Blocks::default().fixed(false).three_from(distance).end().message());
     for first in [HELLO, HELLO_FINAL] {
         in_both_roles(|way| {
@@ -509,7 +509,7 @@ fn a_session_that_failed_leaves_nothing_of_it_in_the_pool() {
 
 /// Trap 42: what counts is what comes out. In a stored block each byte comes out with the byte that brings it.
 #[test]
-fn text_fails_at_the_first_impossible_byte_that_comes_out() {
+fn trap_42_text_fails_at_the_first_impossible_byte_that_comes_out() {
     let table: &[(&[u8], usize)] = &[
         (&[0xFF], 1),
         (&[b'a', 0x80], 2),

@@ -36,7 +36,7 @@ An echo server: a page at /, its WebSocket at /ws, over HTTP/1.1 and HTTP/2.
   --window-bits N            keep to windows of 2^N bytes, 8 to 15 (15): ours, and theirs where they let us ask
   --no-context-takeover      begin every message with an empty window, ours and theirs
   --compression-threshold BYTES
-                             send shorter messages plain (256)
+                             send shorter messages plain (32, or 256 without context takeover)
   --help                     show this
 ";
 
@@ -150,7 +150,6 @@ impl Options {
         }
         if let Some(bytes) = self.max_message {
             config.limits.message = bytes;
-            config.limits.frame = bytes;
         }
         config.keep_alive = match (self.keep_alive, self.keep_alive_timeout) {
             (None, None) => config.keep_alive,

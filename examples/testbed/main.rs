@@ -137,12 +137,7 @@ impl Options {
     }
 
     fn config(&self) -> Config {
-        let limits = Limits {
-            message: self.max_message,
-            frame: self.max_message,
-            fragments: self.max_fragments,
-            ..Limits::default()
-        };
+        let limits = Limits { message: self.max_message, fragments: self.max_fragments, ..Limits::default() };
         let origin = if self.origins.is_empty() { OriginPolicy::Any } else { serving::origin_policy(&self.origins) };
         let compression = (!self.no_compression).then(Compression::default);
         // A test suite expects no Pings that it did not ask for.

@@ -47,14 +47,15 @@ use crate::deflate::{CompressionLevel, MemoryLevel, Pool, Settings};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Compression {
-    /// How far back the server's messages may refer: as a server, what we compress with at most; as a client, what we ask
-    /// for. Default 15.
+    /// How far back the server's messages may refer: as a server, what we compress with at most; as a client, what we demand:
+    /// a server that cannot keep to less than 15 declines, and one that answers without repeating it fails the connection.
+    /// Default 15.
     pub server_max_window_bits: WindowBits,
     /// How far back the client's messages may refer: as a server, what we ask for where the client lets us; as a client,
     /// what we compress with at most. Default 15.
     pub client_max_window_bits: WindowBits,
-    /// Whether the server begins every message with an empty window: as a server, what we do; as a client, what we demand.
-    /// Default no.
+    /// Whether the server begins every message with an empty window: as a server, what we do; as a client, what we demand,
+    /// in the same way. Default no.
     pub server_no_context_takeover: bool,
     /// Whether the client begins every message with an empty window: as a server, what we demand; as a client, what we do.
     /// Default no.

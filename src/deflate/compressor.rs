@@ -17,7 +17,11 @@ use super::{Pool, Settings};
 const EMPTY: [u8; 1] = [0];
 
 /// An output buffer that one large message grew is not kept beyond this.
-const KEPT: usize = 64 << 10;
+const KEPT: usize = 128 << 10;
+
+/// So much is given to the codec at a time: the output then grows with what comes out and not with what goes in, and no
+/// message is too long for the codec, which counts in 32 bits.
+const PIECE: usize = 32 << 10;
 
 /// A compressor's context and its output.
 pub(crate) struct Compressor {
@@ -71,10 +75,19 @@ impl Compressor {
             self.stale = true;
             self.midway = false;
             self.history = None;
-            if self.output.len() > KEPT {
-                self.output = Vec::new();
+            // One that sleeps has nothing to lend.
+            if self.deflater.is_some() {
+                self.trim();
+                pool.put_compressor(self);
             }
-            pool.put_compressor(self);
+        }
+    }
+
+    /// Gives up what one large message made of its output buffer.
+    pub(crate) fn trim(&mut self) {
+        if self.output.capacity() > KEPT {
+            self.output.truncate(KEPT);
+            self.output.shrink_to(KEPT);
         }
     }
 
@@ -155,17 +168,19 @@ impl Compressor {
         }
         let mut rest = plain;
         loop {
+            let (piece, after) = rest.split_at_checked(PIECE).unwrap_or((rest, &[]));
+            let flush = after.is_empty();
             // More room than the worst case needs: see the traps of the codec.
-            let room = rest.len() + rest.len() / 8 + 64;
+            let room = piece.len() + piece.len() / 8 + 64;
             if output.len() < filled + room {
                 output.resize(filled + room, 0);
             }
             let space = output.get_mut(filled..).unwrap_or_default();
             let size = space.len();
-            let progress = deflater.deflate(rest, space, true);
+            let progress = deflater.deflate(piece, space, flush);
             filled += progress.produced;
             rest = rest.get(progress.consumed..).unwrap_or_default();
-            if progress.produced < size {
+            if rest.is_empty() && progress.produced < size {
                 return filled;
             }
         }
@@ -318,6 +333,21 @@ mod tests {
 
     fn compressor(level: u8, memory_level: u8, takeover: bool) -> Box<Compressor> {
         Compressor::lent(settings(level, memory_level), takeover, false, None).unwrap()
+    }
+
+    /// The codec counts in 32 bits, so it is never given all of a long message.
+    #[test]
+    fn a_message_of_many_pieces_is_one_message() {
+        let mut context = Compressor::lent(settings(6, 8), true, false, None).unwrap();
+        let mut inflater = Inflater::new();
+        for size in [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 7] {
+            for plain in [noise(size), alloc::vec![b'a'; size]] {
+                let payload = context.compress(&plain, true).to_vec();
+                assert!(inflate(&mut inflater, &payload) == plain, "{size} bytes");
+            }
+            context.trim();
+            assert!(context.output.capacity() <= KEPT);
+        }
     }
 
     fn bound(size: usize) -> usize {

@@ -20,7 +20,7 @@ use crate::error::Error;
 /// What a stream that begins inside of a message costs, in bytes that go in; and how many bytes of the window, which the codec
 /// then copies, cost one more.
 const RESTART: u64 = 64;
-const COPIED: u64 = 128;
+const COPIED: u64 = 16;
 
 /// A decompressor's context and its output.
 pub(crate) struct Decompressor {
@@ -31,6 +31,8 @@ pub(crate) struct Decompressor {
     unread: Range<usize>,
     /// Another step may bring out more, or a fault, without more payload.
     is_full: bool,
+    /// A message did not end where its tail fits.
+    is_corrupt: bool,
     /// The next message may refer to this one.
     takeover: bool,
     /// The last block had BFINAL.
@@ -51,6 +53,7 @@ impl Decompressor {
                 window: Window::new(direction.window),
                 unread: 0..0,
                 is_full: false,
+                is_corrupt: false,
                 takeover: direction.takeover,
                 ended: false,
                 consumed: 0,
@@ -68,7 +71,10 @@ impl Decompressor {
         if let Some(pool) = pool {
             self.forget();
             self.unread = 0..0;
-            pool.put_decompressor(self);
+            // One that sleeps has nothing to lend.
+            if self.inflater.is_some() {
+                pool.put_decompressor(self);
+            }
         }
     }
 
@@ -139,7 +145,10 @@ impl Decompressor {
             && self.consumed > 0
             && !self.ended
         {
-            inflater.finish().map_err(|Corrupt| Error::InvalidDeflate)?;
+            self.is_corrupt |= inflater.finish() == Err(Corrupt);
+            if self.is_corrupt {
+                return Err(Error::InvalidDeflate);
+            }
         }
         self.consumed = 0;
         self.spent = 0;
@@ -211,6 +220,7 @@ impl Decompressor {
         }
         self.window.clear();
         self.is_full = false;
+        self.is_corrupt = false;
         self.ended = false;
         self.consumed = 0;
         self.spent = 0;
@@ -342,11 +352,11 @@ mod tests {
             let restarts = (1..).take_while(|_| step(&mut context, last, GENEROUS).is_ok()).last();
             assert_eq!(restarts, Some((4096 + 64) / (size + 64)));
         }
-        // A byte that comes out pays for eight, and costs one for 128 of them that are copied.
+        // A byte that comes out pays for eight, and costs one for sixteen of them that are copied.
         let last: &[u8] = &LAST_HELLO[..7];
         let mut context = context(true);
         let restarts = (1..).take_while(|_| step(&mut context, last, GENEROUS).is_ok()).last();
-        let spent = |restarts: u64| (1..restarts).map(|before| 64 + before * 5 / 128).sum::<u64>() + 7 * restarts;
+        let spent = |restarts: u64| (1..restarts).map(|before| 64 + before * 5 / 16).sum::<u64>() + 7 * restarts;
         assert_eq!(restarts, (1..).take_while(|restarts| spent(*restarts) <= 4096 + 8 * 5 * restarts).last());
     }
 

@@ -14,8 +14,9 @@ use super::{Compressor, Decompressor, Settings};
 /// connections. Put one pool in an `Arc` into [`Compression::pool`](crate::Compression::pool); one for each thread is never
 /// contended.
 ///
-/// A message that a peer has begun and does not end holds its context meanwhile: see
-/// [`Limits::message_timeout`](crate::Limits::message_timeout).
+/// With context takeover a connection takes its contexts from here too, and keeps them until its end. A message that a peer has
+/// begun and does not end holds its context meanwhile: see [`Limits::message_timeout`](crate::Limits::message_timeout). What
+/// a session holds when it is dropped, or sleeps on ([`Compression::hibernate`](crate::Compression::hibernate)), is freed.
 pub struct Pool {
     idle: Mutex<Idle>,
     limit: usize,
@@ -30,7 +31,7 @@ struct Idle {
 
 impl Pool {
     /// A pool that keeps at most so many compressors and as many decompressors while none needs them. It makes more when
-    /// they are asked for, and drops what is too many.
+    /// they are asked for, and drops what is too many: with 0, each message pays for contexts of its own.
     pub fn new(limit: usize) -> Pool {
         Pool { idle: Mutex::default(), limit }
     }
@@ -87,7 +88,7 @@ mod tests {
     use alloc::sync::Arc;
 
     use super::super::params::WindowBits;
-    use super::super::{CompressionLevel, Direction, MemoryLevel};
+    use super::super::{Budget, CompressionLevel, Direction, MemoryLevel};
     use super::*;
 
     const ANY: Direction = Direction { window: WindowBits::MAX, takeover: false };
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn a_compressor_serves_only_who_asks_for_its_settings() {
         let pool = Arc::new(Pool::new(3));
-        let lent = |level| Compressor::lent(settings(level), false, false, Some(&pool)).unwrap();
+        let lent = |level| compressor(level, &pool);
         let (one, two) = (lent(1), lent(2));
         one.give_back(Some(&pool));
         two.give_back(Some(&pool));
@@ -110,11 +111,11 @@ mod tests {
     #[test]
     fn of_too_many_the_one_that_was_idle_longest_goes() {
         let pool = Arc::new(Pool::new(2));
-        let lent = [1, 2, 3].map(|level| Compressor::lent(settings(level), false, false, Some(&pool)).unwrap());
+        let lent = [1, 2, 3].map(|level| compressor(level, &pool));
         lent.into_iter().for_each(|context| context.give_back(Some(&pool)));
         let levels: Vec<u8> = pool.idle().compressors.iter().map(|context| context.settings().level.get()).collect();
         assert_eq!(levels, [2, 3]);
-        let lent = [(); 3].map(|()| Decompressor::lent(ANY, Some(&pool)).unwrap());
+        let lent = [(); 3].map(|()| decompressor(&pool));
         lent.into_iter().for_each(|context| context.give_back(Some(&pool)));
         assert_eq!(idle(&pool), (2, 2));
     }
@@ -122,15 +123,28 @@ mod tests {
     #[test]
     fn a_pool_of_none_lends_and_keeps_nothing() {
         let pool = Arc::new(Pool::new(0));
-        Compressor::lent(settings(1), false, false, Some(&pool)).unwrap().give_back(Some(&pool));
-        Decompressor::lent(ANY, Some(&pool)).unwrap().give_back(Some(&pool));
+        compressor(1, &pool).give_back(Some(&pool));
+        decompressor(&pool).give_back(Some(&pool));
         assert_eq!(idle(&pool), (0, 0));
+    }
+
+    #[test]
+    fn what_sleeps_takes_no_place_of_what_can_be_lent() {
+        let pool = Arc::new(Pool::new(1));
+        compressor(1, &pool).give_back(Some(&pool));
+        decompressor(&pool).give_back(Some(&pool));
+        Compressor::lent(settings(2), true, true, Some(&pool)).unwrap().give_back(Some(&pool));
+        let mut asleep = Decompressor::lent(ANY, None).unwrap();
+        asleep.sleep();
+        asleep.give_back(Some(&pool));
+        assert_eq!(idle(&pool), (1, 1));
+        assert_eq!(compressor(1, &pool).settings(), settings(1));
     }
 
     #[test]
     fn a_pool_that_a_panic_poisoned_goes_on() {
         let pool = Arc::new(Pool::default());
-        Decompressor::lent(ANY, Some(&pool)).unwrap().give_back(Some(&pool));
+        decompressor(&pool).give_back(Some(&pool));
         let other = Arc::clone(&pool);
         let panicked = std::thread::spawn(move || {
             let _guard = other.idle.lock().unwrap();
@@ -139,6 +153,19 @@ mod tests {
         assert!(panicked.join().is_err() && pool.idle.is_poisoned());
         assert!(pool.decompressor().is_some());
         assert_eq!(idle(&pool), (0, 0));
+    }
+
+    /// One that has compressed, as those have that are given back.
+    fn compressor(level: u8, pool: &Arc<Pool>) -> Box<Compressor> {
+        let mut context = Compressor::lent(settings(level), false, false, Some(pool)).unwrap();
+        context.compress(b"Hello", true);
+        context
+    }
+
+    fn decompressor(pool: &Arc<Pool>) -> Box<Decompressor> {
+        let mut context = Decompressor::lent(ANY, Some(pool)).unwrap();
+        context.decompress(&[0xF2, 0x48], Budget { message: 9, ratio: 9 }).unwrap();
+        context
     }
 
     fn idle(pool: &Pool) -> (usize, usize) {

@@ -72,7 +72,7 @@ const FARTHEST: usize = 32_768;
 /// A stream inside of a message costs as much as so many bytes, and one more for so many of the window. So many bytes are
 /// free, and so many more for each that comes out.
 const RESTART: usize = 64;
-const COPIED: usize = 128;
+const COPIED: usize = 16;
 const FREE: usize = 4096;
 const OVERHEAD: usize = 8;
 

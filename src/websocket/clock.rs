@@ -115,9 +115,11 @@ impl WebSocket {
                 self.ending.overdue = true;
             }
             Timer::Release => {
-                self.receiver.release(&self.sender.config);
-                self.sender.release();
                 let active = self.heard.max(self.sender.last_sent);
+                if active.after(self.sender.config.limits.release) <= self.sender.now {
+                    self.receiver.release(&self.sender.config);
+                    self.sender.release();
+                }
                 if active.after(self.hibernate()) <= self.sender.now {
                     self.sleep();
                 }

@@ -110,7 +110,7 @@ impl Prepared {
     /// if it agreed on no context takeover; any other session sends the message plain. So one window, the smallest that
     /// sessions agree on, is enough, and more than one only serve to make it smaller for some.
     ///
-    /// A variant that is not smaller than the message is left out.
+    /// Of `compression` the levels and the pool count. A variant that is not smaller than the message is left out.
     ///
     /// ```
     /// use sockless::{Compression, Message, Prepared, WindowBits};

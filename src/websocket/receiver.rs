@@ -6,7 +6,7 @@
 //! piece, so that the whole is a `&str` with no second look. A payload that ends in the read it began in is never copied.
 //!
 //! Nothing here allocates for what a header merely announces: buffers grow by what has arrived, up to the message limit.
-//! In [`Delivery::Chunks`] nothing is kept but a character cut in two.
+//! In [`Delivery::Chunks`] nothing is kept but a character cut in two, and what a step of decompressing brought out.
 
 mod compressed;
 

@@ -372,7 +372,8 @@ impl Sender {
 
     /// Whether the queue is at its limit, so that a message would be refused with [`SendError::Full`]. Ask before each call of
     /// `receive`, not only before each read: one read may hold many messages. Keep what is left of the read, let the
-    /// transport take some, and an echo never sees that error.
+    /// transport take some, and an echo never sees that error. Then call `receive` again even if nothing is left: of a
+    /// compressed message there may be more to come.
     pub fn is_full(&self) -> bool {
         self.queue.len() >= self.config.limits.output
     }

@@ -91,11 +91,17 @@ impl Receiver {
                 }
             }
             let place = self.next_chunk(context, kind)?;
-            let is_through = frame.remaining == 0 && !context.is_full() && context.unread().is_empty();
-            let last = frame.fin && is_through;
+            let mut is_through = frame.remaining == 0 && !context.is_full() && context.unread().is_empty();
+            let mut last = frame.fin && is_through;
+            if last && let Err(error) = context.finish() {
+                if place.is_empty_output() {
+                    return Err(error);
+                }
+                // What came out comes first, and the fault is found again behind it.
+                (is_through, last) = (false, false);
+            }
             self.frame = Some(frame).filter(|_| !is_through);
             if last {
-                context.finish()?;
                 self.end_of_message()?;
             } else if place.is_empty_output() {
                 if is_through || (*at == input.len() && !context.is_full()) {
@@ -173,8 +179,12 @@ impl Receiver {
         }
     }
 
-    /// The session is over.
+    /// The session is over: nothing will be put together any more.
     pub(in crate::websocket) fn end(&mut self, config: &Config) {
+        if self.message.take().is_some() {
+            self.text = String::new();
+            self.binary = Vec::new();
+        }
         if let Some(context) = self.decompressor.take() {
             context.give_back(pool(config));
         }

@@ -41,10 +41,13 @@ impl Sender {
     }
 
     /// Keeps a context for the next message, or gives it back to where it was lent.
-    pub(super) fn put_back(&mut self, context: Box<Compressor>) {
+    pub(super) fn put_back(&mut self, mut context: Box<Compressor>) {
         match self.pool() {
             Some(pool) if !self.keeps_context() => context.give_back(Some(pool)),
-            _ => self.compressor = Some(context),
+            _ => {
+                context.trim();
+                self.compressor = Some(context);
+            }
         }
     }
 
