@@ -28,9 +28,7 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 use tokio_rustls::rustls::server::ParsedCertificate;
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
 
 const HELP: &str = "\
 A WebSocket client.
@@ -354,7 +352,9 @@ async fn check_all(target: &Target, compression: Option<Compression>, stage: &Ce
     if connection.is_http2 {
         return connection
             .until(at("the end of the stream"), |event| match event {
-                ClientEvent::Session(_, Incoming { event: Event::Closed(Closed { clean: true, .. }), .. }) => Some(Ok(())),
+                ClientEvent::Session(_, Incoming { event: Event::Closed(Closed { clean: true, .. }), .. }) => {
+                    Some(Ok(()))
+                }
                 event => ended(&event).map(Err),
             })
             .await;
@@ -430,7 +430,8 @@ fn tls(ca: Option<&str>, is_http2: bool) -> Result<TlsConnector, String> {
     let webpki = WebPkiServerVerifier::builder(Arc::new(roots)).build();
     let webpki = webpki.map_err(|error| format!("{}: {error}", ca.unwrap_or("the certificates of this machine")))?;
     let verifier = Arc::new(Verifier { webpki, trusted: if ca.is_some() { trusted } else { Vec::new() } });
-    let mut config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut config =
+        ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![if is_http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
     Ok(TlsConnector::from(Arc::new(config)))
 }

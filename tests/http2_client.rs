@@ -293,7 +293,8 @@ fn the_transport_ends() {
 #[test]
 fn answers_open_or_refuse_or_fail() {
     let fault = "Closed((1), Closed { code: None, clean: false, cause: Fault })";
-    let cases: [(Vec<(&str, &str)>, Vec<&str>, Vec<&str>); 6] = [
+    type Case<'a> = (Vec<(&'a str, &'a str)>, Vec<&'a str>, Vec<&'a str>);
+    let cases: [Case<'_>; 6] = [
         (vec![(":status", "299")], vec!["(1) open None"], vec![]),
         (
             vec![(":status", "200"), ("sec-websocket-protocol", "z")],

@@ -33,7 +33,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("handshake", &["deflate::params", "entropy", "error", "config"]),
     ("http1", &["handshake", "error", "time", "config"]),
     ("http2::hpack", &["error"]),
-    ("http2", &["http2::hpack", "handshake", "error", "time", "config"]),
+    // It shows what lies in the queues of sessions, and has one of its own.
+    ("http2", &["http2::hpack", "handshake", "error", "time", "config", "queue"]),
     ("server", EVERYTHING),
     ("client", EVERYTHING),
     // The bodies of the fuzz targets.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use common::{Counter, START};
 use sockless::{
-    Accept, Agreed, Cause, Client, ClientEvent, Close, Closed, Config, Connect, Event, Incoming, Instant, Http2Limits, Limits,
-    Message, SendError, Server, ServerEvent, Shared, Timer, Transport, WebSocket,
+    Accept, Agreed, Cause, Client, ClientEvent, Close, Closed, Config, Connect, Event, Http2Limits, Incoming, Instant,
+    Limits, Message, SendError, Server, ServerEvent, Shared, Timer, Transport, WebSocket,
 };
 
 const RESET: Closed = Closed { code: None, clean: false, cause: Cause::Reset };
@@ -191,7 +191,14 @@ fn no_limit_is_too_large_or_too_small() {
         lifetime: Some(Duration::ZERO),
         stall_timeout: Some(Duration::ZERO),
         release: Some(Duration::ZERO),
-        http2: Http2Limits { sessions: 0, session_window: 0, connection_window: 0, idle_frames: 0, resets: 0, answers: 0 },
+        http2: Http2Limits {
+            sessions: 0,
+            session_window: 0,
+            connection_window: 0,
+            idle_frames: 0,
+            resets: 0,
+            answers: 0,
+        },
     };
     let most = Limits {
         message: u64::MAX,

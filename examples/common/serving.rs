@@ -59,9 +59,9 @@ impl Door {
             let listener = TcpListener::bind(address).await?;
             Ok((listener.local_addr()?, Door { listener, tls }))
         };
-        bound.await.map_err(|error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-        })
+        bound
+            .await
+            .map_err(|error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
     }
 }
 
@@ -190,7 +190,17 @@ impl<H: Handler, F: Fn() -> H + Send + Sync + 'static> Connection<H, F> {
         let server = Server::new(Arc::clone(&service.config), service.clock.now());
         let buffer = vec![0; READ].into_boxed_slice();
         let sessions = BTreeMap::new();
-        Connection { service, number, server, sessions, is_http2: false, listens: true, buffer, held: 0..0, is_eof: false }
+        Connection {
+            service,
+            number,
+            server,
+            sessions,
+            is_http2: false,
+            listens: true,
+            buffer,
+            held: 0..0,
+            is_eof: false,
+        }
     }
 
     async fn run(mut self, mut stream: impl Stream) -> io::Result<()> {
@@ -287,6 +297,14 @@ impl<H: Handler, F: Fn() -> H + Send + Sync + 'static> Connection<H, F> {
                 }
                 Some(Some(id))
             }
+            Some(ServerEvent::Refused(error)) => {
+                self.service.say(|| format!("connection {}: refused: {error}", self.number));
+                Some(None)
+            }
+            Some(ServerEvent::Failed(error)) => {
+                self.service.say(|| format!("connection {}: failed: {error}", self.number));
+                Some(None)
+            }
             Some(_) => Some(None),
             None => None,
         };
@@ -334,7 +352,11 @@ impl<H: Handler, F: Fn() -> H + Send + Sync + 'static> Connection<H, F> {
 }
 
 /// Can be dropped at any time: what was not written will be shown again.
-async fn work(writer: &mut (impl AsyncWrite + Unpin), task: &Option<Task>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+async fn work(
+    writer: &mut (impl AsyncWrite + Unpin),
+    task: &Option<Task>,
+    slices: &[IoSlice<'_>],
+) -> io::Result<usize> {
     match task {
         Some(Task::Write) => writer.write_vectored(slices).await,
         Some(Task::Flush) => writer.flush().await.map(|()| 0),

@@ -15,8 +15,8 @@ use std::time::Duration;
 use lexopt::prelude::*;
 use serving::{Door, Handler, Identity, Service};
 use sockless::{
-    Accept, Compression, Config, Event, HttpVersion, KeepAlive, Offer, PlainRequest, Pool, RequestHead, Response, Sender,
-    SessionId, WindowBits,
+    Accept, Compression, Config, Event, HttpVersion, KeepAlive, Offer, PlainRequest, Pool, RequestHead, Response,
+    Sender, SessionId, WindowBits,
 };
 
 const HELP: &str = "\

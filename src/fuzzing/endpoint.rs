@@ -165,7 +165,7 @@ impl Endpoint for Server {
             ServerEvent::Refused(error) => record.push(Happening::Refused(error)),
             ServerEvent::Session(_, incoming) => session(incoming, application, record),
             ServerEvent::Closed(_, closed) => record.event(Event::Closed(closed)),
-            ServerEvent::Failed(error) => assert!(false, "HTTP/2: {error}"),
+            ServerEvent::Failed(error) => record.never("HTTP/2", error),
         }
         true
     }
@@ -223,7 +223,7 @@ impl Endpoint for Client {
             }
             ClientEvent::Failed(_, error) => record.push(Happening::Unopened(error)),
             ClientEvent::Closed(_, closed) => record.push(Happening::Closed(closed)),
-            ClientEvent::ConnectionFailed(error) => assert!(false, "HTTP/2: {error}"),
+            ClientEvent::ConnectionFailed(error) => record.never("HTTP/2", error),
         }
         true
     }

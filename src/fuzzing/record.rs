@@ -91,6 +91,11 @@ impl Record {
         self.happened.push(happening);
     }
 
+    /// What cannot happen here did.
+    pub(super) fn never(&self, what: &str, how: impl core::fmt::Debug) {
+        assert!(self.happened.is_empty() && what.is_empty(), "{what}: {how:?} behind {:?}", self.happened);
+    }
+
     /// Keeps an event of a session, if it may come here.
     pub(super) fn event(&mut self, event: Event<'_>) {
         let closing = match self.happened.last() {

@@ -36,6 +36,9 @@ pub fn request_head(input: &[u8]) {
     let application = Application { decision: decision[usize::from(flags.four())], echoes: flags.flag() };
     let config = Config { origin, require_origin, ..setup::config(&mut more) };
     let (cuts, bytes) = (choices.cuts(), choices.rest());
+    if bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\n") {
+        return; // no head of HTTP/1.1
+    }
 
     let mut server = Server::new(setup::shared(&config), NOW);
     let mut record = Record::new(&config);

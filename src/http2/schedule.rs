@@ -1,7 +1,7 @@
 //! Whose bytes go next, and when is a stream over? (RFC 9113 §5.1, §5.2; RFC 8441 §5)
 //!
 //! Sessions take turns, a frame each, as far as both windows and the plan go. What a session does after a call is looked at
-//! in the next one, [`settle`](Connection::settle), for those alone that were touched: whether it has something to send, what its
+//! in the next one, [`settle_with`](Connection::settle_with), for those alone that were touched: whether it has something to send, what its
 //! transport is to do (END_STREAM for a shutdown, RST_STREAM for a reset), when it must be looked at again, and whether it is
 //! over. So no call looks at all sessions.
 
@@ -133,12 +133,7 @@ impl<S: Carried> Connection<S> {
         }
     }
 
-    /// Looks after the sessions that were touched.
-    pub(crate) fn settle(&mut self) {
-        self.settle_with(|_| ());
-    }
-
-    /// The same, and says which of them have an end to tell that no byte caused.
+    /// Looks after the sessions that were touched; says which of them have an end to tell that no byte caused.
     pub(crate) fn settle_with(&mut self, mut ended: impl FnMut(u32)) {
         let mut next = 0;
         while let Some(id) = self.touched.get(next).copied() {

@@ -204,7 +204,9 @@ fn many_sockets_share_one_http2_connection() {
     // The first goes on, until the server closes it: with the largest message and one byte more.
     page.evaluate("testing.byId('message').value = 'x'.repeat((1 << 20) + 1)");
     page.click("#send-text");
-    page.until("testing.lastRow('close')?.dataset.code === '1009' && testing.lastRow('close').dataset.wasClean === 'true'");
+    page.until(
+        "testing.lastRow('close')?.dataset.code === '1009' && testing.lastRow('close').dataset.wasClean === 'true'",
+    );
 
     let lines = server.lines();
     // Chromium may open a connection ahead and never use it.

@@ -37,7 +37,7 @@ pub(super) struct Code {
     fast: [(u8, u8); 1 << FAST],
 }
 
-pub(super) static CODE: Code = code();
+pub(super) const CODE: &Code = &code();
 
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks the bounds")]
 const fn code() -> Code {

@@ -14,7 +14,7 @@ use super::DEFAULT_TABLE_SIZE;
 const OVERHEAD: usize = 32;
 
 /// The fields that always have a number; the first is 1.
-static STATIC: [(&str, &str); 61] = [
+const STATIC: &[(&str, &str); 61] = &[
     (":authority", ""),
     (":method", "GET"),
     (":method", "POST"),
@@ -79,7 +79,7 @@ static STATIC: [(&str, &str); 61] = [
 ];
 
 /// For each slot, the index of the first of the fixed fields whose name belongs there.
-static FIRST: [u8; 256] = first();
+const FIRST: &[u8; 256] = &first();
 
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks the bounds")]
 const fn first() -> [u8; 256] {
@@ -325,9 +325,13 @@ mod tests {
         }
 
         fn find(&self, name: &[u8], value: Option<&[u8]>) -> Found {
-            let number = |is_it: &dyn Fn((&[u8], &[u8])) -> bool| self.all().position(is_it).map(|index| index + 1);
-            let field = number(&|(known, known_value)| known == name && value == Some(known_value));
-            field.map(Found::Field).or(number(&|(known, _)| known == name).map(Found::Name)).unwrap_or(Found::Nothing)
+            let field = self.all().position(|(known, known_value)| known == name && value == Some(known_value));
+            let named = self.all().position(|(known, _)| known == name);
+            match (field, named) {
+                (Some(index), _) => Found::Field(index + 1),
+                (None, Some(index)) => Found::Name(index + 1),
+                (None, None) => Found::Nothing,
+            }
         }
     }
 
