@@ -286,9 +286,9 @@ fn trap_54_no_window_is_overrun() {
         let (mut got, mut step) = ([0, 0], 1);
         let whole = length + overhead(is_client, length);
         while got != [whole, whole] {
-            for nth in 0..2 {
-                got[nth] += talk.got(2 * nth as u32 + 1);
-                talk.gives(2 * nth as u32 + 1, step);
+            for (stream, got) in [1, 3].into_iter().zip(&mut got) {
+                *got += talk.got(stream);
+                talk.gives(stream, step);
             }
             talk.gives(0, step);
             step = (step * 2 + 1).min(20_000);
