@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::codec::{Deflater, TAIL};
+use super::codec::{Deflater, Progress, TAIL};
 use super::history::History;
 use super::{Pool, Settings};
 
@@ -180,7 +180,9 @@ impl Compressor {
             let progress = deflater.deflate(piece, space, flush);
             filled += progress.produced;
             rest = rest.get(progress.consumed..).unwrap_or_default();
-            if rest.is_empty() && progress.produced < size {
+            // A codec that does nothing at all would do so for ever.
+            let is_stuck = progress == Progress { consumed: 0, produced: 0 };
+            if is_stuck || (rest.is_empty() && progress.produced < size) {
                 return filled;
             }
         }
