@@ -545,18 +545,25 @@ impl Connection {
         .await
     }
 
-    /// Echoes until the connection is over.
+    /// Echoes until the session is over, and with it the connection.
     async fn echo(&mut self) {
+        let is_http2 = self.is_http2;
         let _ = self
-            .until("", |event| -> Option<Result<(), String>> {
-                if let ClientEvent::Session(_, Incoming { event: Event::Message(message), tx }) = event {
+            .until("", |event| match event {
+                ClientEvent::Session(_, Incoming { event: Event::Message(message), tx }) => {
                     // The queue has room, or there would be no event; and after our Close nobody waits for an echo. Where
                     // compression is agreed on, it is what the case is about.
                     let _ = tx.send_with(message, Compress::Always);
+                    None
                 }
-                None
+                ClientEvent::Session(_, Incoming { event: Event::Closed(_), .. }) if is_http2 => Some(Ok(())),
+                _ => None,
             })
             .await;
+        if is_http2 {
+            self.client.shut_down(self.clock.now());
+            let _ = self.until("", |_| None::<Result<(), String>>).await;
+        }
     }
 
     /// Drives the connection until `react` has its answer. A failure says what was waited for.

@@ -17,22 +17,35 @@ const MIN_SHARED: usize = 256;
 /// Room for the control frames that the engine sends by itself.
 const SPARE: usize = 512;
 
+/// What a short frame asks for.
+const LEAST: usize = 48;
+
+/// How much room is initialised at a time.
+const ROOM: usize = 4096;
+
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
+    /// Filled up to `end`. What lies behind is room, initialised already: a `Vec` that is appended to would ask for each piece
+    /// of a frame whether it has the capacity, and count it.
     own: Vec<u8>,
+    end: usize,
     /// How much of `own` is acknowledged.
     start: usize,
-    /// Counts own bytes since the beginning, up to the first one in `own`.
-    base: u64,
-    /// Boxed, since few connections ever send one.
-    #[allow(clippy::box_collection, reason = "8 bytes in every connection instead of 32")]
-    shared: Option<Box<VecDeque<Inserted>>>,
+    /// Boxed, since few connections ever send one: where there is none, all is one slice.
+    shared: Option<Box<Bodies>>,
     /// All bytes that are not acknowledged.
     length: usize,
     /// Counts all bytes acknowledged since the beginning.
     acknowledged: u64,
     /// How many bytes at the front a carrier has promised to its peer: they go out, whatever happens.
     pinned: usize,
+}
+
+#[derive(Debug, Default)]
+struct Bodies {
+    inserted: VecDeque<Inserted>,
+    /// Counts own bytes since the first of them, up to the first one in `own`.
+    base: u64,
 }
 
 /// A shared body and the count of own bytes that go before it.
@@ -43,11 +56,13 @@ struct Inserted {
 }
 
 impl Queue {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
     /// Bytes that are not acknowledged.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.length
     }
@@ -62,26 +77,67 @@ impl Queue {
         self.acknowledged >= position
     }
 
-    #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.write(bytes.len(), |own| own.extend_from_slice(bytes));
     }
 
+    /// Takes a buffer with the first bytes to be queued.
+    pub(crate) fn begin_with(&mut self, bytes: Vec<u8>) {
+        if self.own.capacity() == 0 {
+            self.own = bytes;
+            self.filled(self.own.len());
+        } else {
+            self.push(&bytes);
+        }
+    }
+
     /// Appends what `write` appends to the buffer: some `length` bytes.
-    #[inline]
     pub(crate) fn write(&mut self, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.reserve(length);
+        self.own.truncate(self.end);
+        write(&mut self.own);
+        self.filled(self.own.len() - self.end);
+    }
+
+    /// Room behind the last byte, if it is there already. What is put there counts when [`filled`](Queue::filled) says so.
+    #[inline(always)]
+    pub(crate) fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        self.own.get_mut(self.end..)?.get_mut(..length)
+    }
+
+    /// The same, of a length that is known.
+    #[inline(always)]
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        self.own.get_mut(self.end..)?.first_chunk_mut()
+    }
+
+    #[inline(always)]
+    pub(crate) fn filled(&mut self, length: usize) {
+        self.end += length;
+        self.length += length;
+    }
+
+    /// Makes room for some short frames.
+    pub(crate) fn make_room(&mut self) {
+        self.reserve(LEAST);
+        let length = self.own.capacity().min(self.end + ROOM);
+        if self.own.len() < length {
+            self.own.resize(length, 0);
+        }
+    }
+
+    fn reserve(&mut self, length: usize) {
         // A queue that is never quite empty would else grow for ever: half of the buffer is moved for half acknowledged.
-        if self.start > 4096 && self.start > self.own.len() / 2 {
-            self.own.drain(..self.start);
+        if self.start > 4096 && self.start > self.end / 2 && self.own.len() - self.end < length {
+            self.own.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
             self.rebase();
         }
         // A buffer that was filled to the brim would double for the first Pong behind it, which is the peer's to cause.
-        if self.own.capacity() - self.own.len() < length {
+        if self.own.capacity() - self.end < length {
+            self.own.truncate(self.end);
             self.own.reserve(length + if length > SPARE { SPARE } else { 0 });
         }
-        let before = self.own.len();
-        write(&mut self.own);
-        self.length += self.own.len() - before;
     }
 
     /// Appends a body: by reference, unless that would cost more than a copy.
@@ -90,62 +146,75 @@ impl Queue {
             self.push(body);
         } else {
             self.length += body.len();
-            let inserted = Inserted { at: self.base + self.own.len() as u64, body: body.clone() };
-            self.shared.get_or_insert_default().push_back(inserted);
+            let shared = self.shared.get_or_insert_default();
+            shared.inserted.push_back(Inserted { at: shared.base + self.end as u64, body: body.clone() });
         }
     }
 
     /// The queue from its front, in slices.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut from = self.start;
-        let between = self.shared.iter().flat_map(|shared| shared.iter()).flat_map(move |inserted| {
-            let to = self.index(inserted);
+        let between = self.shared.iter().flat_map(|shared| shared.bodies()).flat_map(move |(to, body)| {
             let own = self.own.get(from..to).unwrap_or_default();
             from = to;
-            [own, &inserted.body[..]]
+            [own, body]
         });
-        let last = self.shared.as_ref().and_then(|shared| shared.back());
-        let last = last.map_or(self.start, |inserted| self.index(inserted));
-        between.chain([self.own.get(last..).unwrap_or_default()]).filter(|slice| !slice.is_empty())
+        let last = self.shared.as_ref().and_then(|shared| shared.inserted.back().map(|last| shared.index(last)));
+        let last = self.own.get(last.unwrap_or(self.start)..self.end);
+        between.chain([last.unwrap_or_default()]).filter(|slice| !slice.is_empty())
     }
 
     /// Fills `out` with the queue's slices from its front; says how many it filled.
     #[cfg(feature = "std")]
+    #[inline]
     pub(crate) fn fill<'a>(&'a self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slot, slice) in out.iter_mut().zip(self.slices()) {
-            *slot = std::io::IoSlice::new(slice);
-            filled += 1;
+        if self.shared.is_some() {
+            return self.fill_all(out);
         }
+        let own = self.own.get(self.start..self.end).filter(|own| !own.is_empty());
+        own.zip(out.first_mut()).map_or(0, |(own, slot)| {
+            *slot = std::io::IoSlice::new(own);
+            1
+        })
+    }
+
+    #[cfg(feature = "std")]
+    #[inline(never)]
+    fn fill_all<'a>(&'a self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        // By hand, as the iterator of `slices` takes three times as long.
+        let (mut from, mut filled) = (self.start, 0);
+        let mut put = |slice: Option<&'a [u8]>| {
+            if let Some(slice) = slice.filter(|slice| !slice.is_empty())
+                && let Some(slot) = out.get_mut(filled)
+            {
+                *slot = std::io::IoSlice::new(slice);
+                filled += 1;
+            }
+            filled < out.len()
+        };
+        for (to, body) in self.shared.iter().flat_map(|shared| shared.bodies()) {
+            if !put(self.own.get(from..to)) || !put(Some(body)) {
+                return filled;
+            }
+            from = to;
+        }
+        put(self.own.get(from..self.end));
         filled
     }
 
     /// Drops `count` bytes off the front, or all: the transport took them. Says how many it were.
+    #[inline]
     pub(crate) fn acknowledge(&mut self, count: usize) -> usize {
         let count = count.min(self.length);
         self.length -= count;
         self.acknowledged += count as u64;
         self.pinned = self.pinned.saturating_sub(count);
-        let mut left = count;
-        while left > 0 {
-            let front = self.shared.as_ref().and_then(|shared| shared.front());
-            let own_end = front.map_or(self.own.len(), |inserted| self.index(inserted));
-            let own = left.min(own_end - self.start);
-            self.start += own;
-            left -= own;
-            if let Some(shared) = &mut self.shared
-                && let Some(inserted) = shared.front_mut()
-            {
-                let of_body = left.min(inserted.body.len());
-                inserted.body.advance(of_body);
-                left -= of_body;
-                if inserted.body.is_empty() {
-                    shared.pop_front();
-                }
-            }
-        }
-        if self.start == self.own.len() {
-            self.own.clear();
+        self.start += match &mut self.shared {
+            None => count,
+            Some(shared) => shared.acknowledge(count, self.start, self.end),
+        };
+        if self.start == self.end {
+            self.end = 0;
             self.rebase();
         }
         count
@@ -204,18 +273,48 @@ impl Queue {
 
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
-            self.own = Vec::new();
+            (self.own, self.end) = (Vec::new(), 0);
             self.shared = None;
         }
     }
 
     fn rebase(&mut self) {
-        self.base += self.start as u64;
+        if let Some(shared) = &mut self.shared {
+            shared.base += self.start as u64;
+        }
         self.start = 0;
+    }
+}
+
+impl Bodies {
+    /// The bodies, each with where it stands in the queue's own bytes.
+    fn bodies(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.inserted.iter().map(|inserted| (self.index(inserted), &inserted.body[..]))
     }
 
     fn index(&self, inserted: &Inserted) -> usize {
         usize::try_from(inserted.at - self.base).unwrap_or(usize::MAX)
+    }
+
+    /// Drops so many bytes off the front of a queue whose own ones reach from `start` to `end`; says how many of those.
+    #[inline(never)]
+    fn acknowledge(&mut self, mut left: usize, start: usize, end: usize) -> usize {
+        let mut at = start;
+        while left > 0 {
+            let own = left.min(self.inserted.front().map_or(end, |inserted| self.index(inserted)) - at);
+            at += own;
+            left -= own;
+            if let Some(inserted) = self.inserted.front_mut() {
+                let of_body = left.min(inserted.body.len());
+                left -= of_body;
+                if of_body == inserted.body.len() {
+                    self.inserted.pop_front();
+                } else {
+                    inserted.body.advance(of_body);
+                }
+            }
+        }
+        at - start
     }
 }
 

@@ -1089,7 +1089,7 @@ fn echo_speaks_tls_and_http2() {
         assert!(output.status.success(), "{url} {flags:?}: {output:?}");
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{extensions}\n"), "{url} {flags:?}");
         assert_eq!(server.line(), format!("connection {number}: {carrier}"));
-        let session = format!("SessionId(1): HTTP/{version}, /ws?name=its{number}, {extensions}");
+        let session = format!("session 1: HTTP/{version}, /ws?name=its{number}, {extensions}");
         assert_eq!(server.line(), format!("connection {number}, {session}"));
 
         let told = http(&plain, &format!("GET /version?name=its{number} HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -79,6 +79,33 @@ fn prepared() {
 }
 
 #[test]
+fn hpack_decode() {
+    // A byte is a field, kept as it was read and as it is written again.
+    holds("hpack_decode", PLAIN, 500);
+}
+
+#[test]
+fn hpack_round_trip() {
+    // A byte says how long a string is.
+    holds("hpack_round_trip", PLAIN, 10_000);
+}
+
+#[test]
+fn http2_server() {
+    holds("http2_server", CODECS, INFLATED);
+}
+
+#[test]
+fn http2_client() {
+    holds("http2_client", CODECS, INFLATED);
+}
+
+#[test]
+fn http2_operations() {
+    holds("http2_operations", CODECS, 300_000);
+}
+
+#[test]
 fn every_target_is_run_here_and_by_libfuzzer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
     let mut files: Vec<String> = fs::read_dir(folder)

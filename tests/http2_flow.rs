@@ -259,6 +259,8 @@ fn a_large_message_delays_no_small_one() {
     }
 }
 
+//= rfc9113 6.1 MUST 2: DATA is of a stream
+//= type=test
 #[test]
 fn those_with_much_to_send_take_turns() {
     for is_client in [true, false] {
@@ -274,6 +276,10 @@ fn those_with_much_to_send_take_turns() {
     }
 }
 
+//= rfc9113 4.1 MUST NOT 1: no payload of ours is beyond 16,384 bytes, unless the peer takes more
+//= rfc9113 5.2.1 MUST 1: a sender keeps to the windows
+//= rfc9113 6.9.1 MUST NOT 1: no DATA is longer than either window
+//= type=test
 #[test]
 fn trap_54_no_window_is_overrun() {
     for (is_client, initial) in [true, false]
@@ -296,6 +302,10 @@ fn trap_54_no_window_is_overrun() {
     }
 }
 
+//= rfc9113 6.9.2 MUST 1: a new initial window changes the windows of all streams, by the difference
+//= rfc9113 6.9.2 MUST 2: a window can so fall below zero
+//= rfc9113 6.9.2 MUST NOT 1: nothing is sent until a window is above zero again
+//= type=test
 #[test]
 fn trap_54_a_window_below_zero() {
     for is_client in [true, false] {
@@ -313,6 +323,8 @@ fn trap_54_a_window_below_zero() {
     }
 }
 
+//= rfc9113 6.9.1 MUST NOT 1: no DATA is longer than either window
+//= type=test
 #[test]
 fn no_window_no_output() {
     for is_client in [true, false] {
@@ -352,6 +364,8 @@ fn what_was_shown_of_an_aborted_session_is_completed() {
     }
 }
 
+//= rfc9113 6.9.1 MUST NOT 2: no window that we give grows beyond 2^31 - 1
+//= type=test
 #[test]
 fn credit_is_given_when_half_of_it_is_used() {
     for is_client in [true, false] {
@@ -399,6 +413,7 @@ fn deadlines_are_those_of_the_sessions() {
     for is_client in [true, false] {
         let mut config = roomy();
         config.keep_alive = KeepAlive::Ping { interval: Duration::from_secs(20), timeout: Duration::from_secs(5) };
+        config.limits.release = None;
         let mut talk = Talk::new(is_client, config, 3, 65_535);
         let due = |talk: &Talk| either!(&talk.engine, engine => engine.poll_timeout()).unwrap().0;
         talk.now = talk.now + Duration::from_secs(10);

@@ -276,6 +276,16 @@ fn on_open(what: &str, input: &[&[u8]], expected: &[&str]) {
 
 const OPENED: &str = "HEADERS 1 :status 200";
 
+//= rfc8441 3 MUST 1: the setting of the extended CONNECT is 0 or 1, all else is PROTOCOL_ERROR
+//= rfc9113 3.2 MUST 1: over TLS too, both sides send their preface
+//= rfc9113 3.3 MUST 2: a server by prior knowledge sends its preface
+//= rfc9113 3.4 MUST 2: the first that a server sends is its settings
+//= rfc9113 3.4 MUST 3: the peer's first settings are acknowledged, behind our own
+//= rfc9113 6.5 MUST 1: both sides begin with settings
+//= rfc9113 6.5.2 MUST 3: a server that does not leave ENABLE_PUSH out says 0
+//= rfc9113 6.5.2 MUST 6: what we say of MAX_FRAME_SIZE lies between 2^14 and 2^24 - 1
+//= rfc9113 6.5.2 MUST NOT 2: a server never says 1 for ENABLE_PUSH
+//= type=test
 #[test]
 fn trap_43_the_server_says_hello() {
     for cut in 0..begin().len() {
@@ -288,6 +298,9 @@ fn trap_43_the_server_says_hello() {
     }
 }
 
+//= rfc9113 3.4 MUST 4: a connection that begins otherwise is PROTOCOL_ERROR
+//= rfc9113 5.4.1 MUST 1: behind the GOAWAY of an error the transport is closed
+//= type=test
 #[test]
 fn hellos_that_are_none() {
     for (what, input, error) in [
@@ -311,6 +324,8 @@ fn hellos_that_are_none() {
     }
 }
 
+//= rfc9113 6.5.3 MAY 1: settings that stay unacknowledged for long are SETTINGS_TIMEOUT
+//= type=test
 #[test]
 fn hellos_that_do_not_come_end_in_time() {
     for (what, input) in [
@@ -329,6 +344,17 @@ fn hellos_that_do_not_come_end_in_time() {
     }
 }
 
+//= rfc8441 3 MUST 1: the setting of the extended CONNECT is 0 or 1, all else is PROTOCOL_ERROR
+//= rfc8441 3 MUST NOT 1: a setting that allowed the extended CONNECT is not taken back
+//= rfc9113 5.5 MUST 1: unknown values mean nothing, wherever the protocol can be extended
+//= rfc9113 6.5 MUST 2: every setting of this RFC is understood
+//= rfc9113 6.5 MUST 7: settings that make no sense are PROTOCOL_ERROR
+//= rfc9113 6.5.2 MUST 2: ENABLE_PUSH is 0 or 1, all else is PROTOCOL_ERROR
+//= rfc9113 6.5.2 MUST 5: an initial window beyond 2^31 - 1 is FLOW_CONTROL_ERROR
+//= rfc9113 6.5.2 MUST 7: a peer's MAX_FRAME_SIZE outside of that is PROTOCOL_ERROR
+//= rfc9113 6.5.2 MUST 8: a setting of unknown number means nothing
+//= rfc9113 6.5.3 MUST 3: settings that are not known are passed over
+//= type=test
 #[test]
 fn trap_43_trap_55_settings() {
     for (entry, expected) in [
@@ -368,6 +394,35 @@ fn trap_43_trap_55_settings() {
     on_default("acknowledged twice", &[&second], &["failed UnaskedAcknowledgement", "GOAWAY 0 1"]);
 }
 
+//= rfc9113 4.2 MUST 2: a frame that is too long, or too short for its type, is FRAME_SIZE_ERROR
+//= rfc9113 4.2 MUST 3: a wrong length ends the connection wherever more than a stream may be touched
+//= rfc9113 4.3 MUST 3: a block that cannot be decoded is COMPRESSION_ERROR
+//= rfc9113 5.1 MUST 1: idle: whatever is not HEADERS or PRIORITY is PROTOCOL_ERROR
+//= rfc9113 5.1 MUST 2: idle, of a server's number: HEADERS is PROTOCOL_ERROR too
+//= rfc9113 5.1.1 MUST 4: a number that cannot come next is PROTOCOL_ERROR
+//= rfc9113 5.4 MUST 1: a frame that ends the connection is told so
+//= rfc9113 5.4 SHOULD 1: one error of a stream and one of the connection are told at most
+//= rfc9113 6.1 MUST 3: DATA on stream 0 is PROTOCOL_ERROR
+//= rfc9113 6.2 MUST 5: HEADERS on stream 0 is PROTOCOL_ERROR
+//= rfc9113 6.2 MUST 6: padding of HEADERS as long as its payload, or longer, is PROTOCOL_ERROR
+//= rfc9113 6.3 MUST 1: PRIORITY on stream 0 is PROTOCOL_ERROR
+//= rfc9113 6.4 MUST 3: RST_STREAM on stream 0 is PROTOCOL_ERROR
+//= rfc9113 6.4 MUST 4: RST_STREAM of an idle stream is PROTOCOL_ERROR
+//= rfc9113 6.4 MUST 5: RST_STREAM of any length but 4 is FRAME_SIZE_ERROR
+//= rfc9113 6.5 MUST 4: an acknowledgement that is not empty is FRAME_SIZE_ERROR
+//= rfc9113 6.5 MUST 6: SETTINGS of a stream is PROTOCOL_ERROR
+//= rfc9113 6.5 MUST 8: SETTINGS of a length that is no multiple of 6 is FRAME_SIZE_ERROR
+//= rfc9113 6.6 MUST 4: anything else behind a promise in pieces is PROTOCOL_ERROR
+//= rfc9113 6.7 MUST 4: PING of a stream is PROTOCOL_ERROR
+//= rfc9113 6.7 MUST 5: PING of any length but 8 is FRAME_SIZE_ERROR
+//= rfc9113 6.8 MUST 1: GOAWAY of a stream is PROTOCOL_ERROR
+//= rfc9113 6.9 MUST 3: faults of the connection's window end the connection
+//= rfc9113 6.9 MUST 5: WINDOW_UPDATE of any length but 4 is FRAME_SIZE_ERROR
+//= rfc9113 6.9.1 MUST 1: credit beyond the largest window ends the stream, or the connection
+//= rfc9113 6.10 MUST 4: CONTINUATION on stream 0 is PROTOCOL_ERROR
+//= rfc9113 6.10 MUST 6: CONTINUATION anywhere else is PROTOCOL_ERROR
+//= rfc9113 8.4 MUST 5: a server takes PUSH_PROMISE for PROTOCOL_ERROR
+//= type=test
 #[test]
 fn frames_that_no_stream_can_have() {
     for (what, input, error, code) in [
@@ -414,6 +469,14 @@ fn frames_that_no_stream_can_have() {
     }
 }
 
+//= rfc9113 4.1 MUST 1: a frame of an unknown type is read over
+//= rfc9113 4.1 MUST 2: a flag that a type does not have means nothing
+//= rfc9113 4.1 MUST 5: and that bit means nothing when it comes
+//= rfc9113 5.5 MUST 1: unknown values mean nothing, wherever the protocol can be extended
+//= rfc9113 5.5 MUST 2: frames of unknown types are dropped
+//= rfc9113 6.4 MUST NOT 2: no stream is reset that was never opened
+//= rfc9113 6.7 MUST NOT 1: PING with ACK is not answered
+//= type=test
 #[test]
 fn frames_that_mean_nothing() {
     on_default("unknown, on any stream", &[&frame(UNKNOWN, 0xFF, 0, b"xyz"), &frame(UNKNOWN, 0, 9, b"xyz")], &[]);
@@ -425,6 +488,11 @@ fn frames_that_mean_nothing() {
     on_default("flags", &[&frame(PING, 0xFE, 0, &[0; 8])], &["PING 1 [0, 0, 0, 0, 0, 0, 0, 0]"]);
 }
 
+//= rfc9113 5.5 MUST 3: frames of unknown types inside of a block are PROTOCOL_ERROR
+//= rfc9113 6.2 MUST 3: anything else behind it is PROTOCOL_ERROR
+//= rfc9113 6.10 MUST 2: anything else behind it is PROTOCOL_ERROR
+//= rfc9113 8.1 MUST NOT 1: nothing stands between HEADERS and its CONTINUATION
+//= type=test
 #[test]
 fn trap_57_blocks_in_pieces() {
     let block = socket();
@@ -446,6 +514,12 @@ fn trap_57_blocks_in_pieces() {
     }
 }
 
+//= rfc9113 4.3 MUST 2: a block is decoded, or the connection ends
+//= rfc9113 5.1 MUST 6: what comes on a stream that we reset is processed and dropped
+//= rfc9113 5.1.2 MUST 1: a stream beyond our own limit is refused
+//= rfc9113 8.7 MUST NOT 1: REFUSED_STREAM is said only of what was not processed
+//= rfc9113 8.7 MUST NOT 2: REFUSED_STREAM is never said of what the application has seen
+//= type=test
 #[test]
 fn trap_57_refused_streams_are_decoded() {
     let mut config = Config::default();
@@ -462,6 +536,11 @@ fn trap_57_refused_streams_are_decoded() {
     transcript("decoded", &config, &input.concat(), &expected);
 }
 
+//= rfc8441 4 MUST 1: a CONNECT with a :protocol has a :scheme and a :path too
+//= rfc8441 4 MUST NOT 1: a CONNECT with a :protocol is no tunnel to its :authority
+//= rfc8441 5 MUST 2: the :protocol of a WebSocket is websocket
+//= rfc9113 8.5 MUST 1: a plain CONNECT has neither :scheme nor :path
+//= type=test
 #[test]
 fn trap_45_trap_48_what_a_connect_asks_for() {
     let names = [":protocol", ":scheme", ":path"];
@@ -529,6 +608,14 @@ fn trap_46_trap_53_requests_that_are_refused() {
     assert_eq!(wire.all(), ["accepted 3", "HEADERS 3 :status 200"]);
 }
 
+//= rfc9113 8.1.1 MUST 1: what is malformed resets its stream with PROTOCOL_ERROR
+//= rfc9113 8.2.1 MUST 2: a head with such a field is malformed
+//= rfc9113 8.2.2 MUST 1: a head with a field of a connection is malformed
+//= rfc9113 8.3 MUST 1: unknown or invalid pseudo-header fields make a head malformed
+//= rfc9113 8.3 MUST 4: a pseudo-header field that is repeated makes a head malformed
+//= rfc9113 8.3 MUST NOT 3: pseudo-header fields of a response do not stand in a request
+//= rfc9113 8.3.1 SHOULD 1: a server takes a Host that differs for malformed
+//= type=test
 #[test]
 fn trap_58_malformed_heads() {
     for field in [
@@ -552,6 +639,8 @@ fn trap_58_malformed_heads() {
     }
 }
 
+//= rfc9113 10.5.1 MUST 1: a head that is too large is decoded all the same, unless the connection ends
+//= type=test
 #[test]
 fn heads_that_are_too_large() {
     let long = "x".repeat(9000);
@@ -567,6 +656,9 @@ fn heads_that_are_too_large() {
     on_refused("many", &frame(HEADERS, END_HEADERS, 1, &self::block(many)), "TooManyFields", 431);
 }
 
+//= rfc9113 5.4.2 MUST NOT 1: a reset is never answered with a reset
+//= rfc9113 8.5 MUST NOT 1: on a tunnel only DATA, RST_STREAM, WINDOW_UPDATE and PRIORITY are sent
+//= type=test
 #[test]
 fn trap_50_trap_51_a_session_from_its_head_to_its_end() {
     on_open("text", &[&data(1, &ws(1, b"hi"))], &["1 2 bytes", OPENED, "DATA 1 [81, 2, 68, 69]"]);
@@ -589,20 +681,38 @@ fn trap_50_trap_51_a_session_from_its_head_to_its_end() {
 }
 
 /// The table in the head of `http2/connection.rs`, but for streams that were never opened.
+//= rfc9113 4.3 MUST 2: a block is decoded, or the connection ends
+//= rfc9113 5.1 MUST 5: half closed by the peer: its DATA and HEADERS are STREAM_CLOSED
+//= rfc9113 5.1 MUST 6: what comes on a stream that we reset is processed and dropped
+//= rfc9113 5.1 MUST NOT 3: nothing is sent on a stream that is closed
+//= rfc9113 5.4.1 SHOULD 1: GOAWAY names the last stream that was received
+//= rfc9113 5.4.2 MUST 1: what was under way when we reset a stream is taken
+//= rfc9113 5.4.2 MUST NOT 1: a reset is never answered with a reset
+//= rfc9113 5.4.2 SHOULD NOT 1: a stream is reset once
+//= rfc9113 6.1 MUST 4: DATA behind the peer's end of its stream is STREAM_CLOSED
+//= rfc9113 6.1 MUST 5: padding of DATA as long as its payload, or longer, is PROTOCOL_ERROR
+//= rfc9113 6.3 MUST 2: PRIORITY of any length but 5 resets its stream with FRAME_SIZE_ERROR
+//= rfc9113 6.4 MUST 1: what was under way when we reset a stream is processed
+//= rfc9113 6.9 MUST 2: WINDOW_UPDATE of 0 resets its stream with PROTOCOL_ERROR
+//= rfc9113 6.9 MUST NOT 1: credit that comes behind the end of a stream is no fault
+//= rfc9113 6.9.1 MUST 1: credit beyond the largest window ends the stream, or the connection
+//= rfc9113 8.5 MUST 2: anything else on a tunnel resets it
+//= rfc9113 8.7 MUST 1: GOAWAY names no stream below those that the application has seen
+//= type=test
 #[test]
 fn trap_52_trap_56_states_and_frames() {
     let head = frame(HEADERS, END_HEADERS | END_STREAM, 1, &socket());
-    on_open("fields", &[&head], &["1 1006 Reset", OPENED, "RST 1 1"]);
-    on_open("a head again", &[&open(1)], &["1 1006 Reset", OPENED, "RST 1 1"]);
+    on_open("fields", &[&head], &["1 1006 Fault", OPENED, "RST 1 1"]);
+    on_open("a head again", &[&open(1)], &["1 1006 Fault", OPENED, "RST 1 1"]);
     on_open("PRIORITY", &[&frame(PRIORITY, 0, 1, &[0; 5])], &[OPENED]);
-    on_open("PRIORITY of 4", &[&frame(PRIORITY, 0, 1, &[0; 4])], &["1 1006 Reset", OPENED, "RST 1 6"]);
-    on_open("no increment", &[&number(WINDOW_UPDATE, 1, 0)], &["1 1006 Reset", OPENED, "RST 1 1"]);
-    on_open("too large", &[&number(WINDOW_UPDATE, 1, 0x7FFF_FFFF)], &["1 1006 Reset", OPENED, "RST 1 3"]);
+    on_open("PRIORITY of 4", &[&frame(PRIORITY, 0, 1, &[0; 4])], &["1 1006 Fault", OPENED, "RST 1 6"]);
+    on_open("no increment", &[&number(WINDOW_UPDATE, 1, 0)], &["1 1006 Fault", OPENED, "RST 1 1"]);
+    on_open("too large", &[&number(WINDOW_UPDATE, 1, 0x7FFF_FFFF)], &["1 1006 Fault", OPENED, "RST 1 3"]);
     on_open("credit", &[&number(WINDOW_UPDATE, 1, 1)], &[OPENED]);
     on_open(
         "too much padding",
         &[&frame(DATA, PADDED, 1, &[1])],
-        &["failed PaddingTooLong", "1 1006 Reset", OPENED, "GOAWAY 1 1"],
+        &["failed PaddingTooLong", "1 1006 Fault", OPENED, "GOAWAY 1 1"],
     );
     // Half closed by the client: a deferred request that has ended.
     for (what, input, expected) in [
@@ -619,7 +729,8 @@ fn trap_52_trap_56_states_and_frames() {
         wire.feed(&input);
         let all = wire.all();
         assert_eq!(all[0], "request 1");
-        assert_eq!(all.get(1).map(|_| "1 closed 1006 Reset"), all.get(1).map(|line| &line[..]), "{what}");
+        let closed = if expected == Some("") { "1 closed 1006 Reset" } else { "1 closed 1006 Fault" };
+        assert_eq!(all.get(1).map(|_| closed), all.get(1).map(|line| &line[..]), "{what}");
         assert_eq!(all.len() > 1, expected.is_some(), "{what}: {all:?}");
         assert_eq!(all.get(2).map_or("", |line| line), expected.unwrap_or_default(), "{what}");
     }
@@ -639,12 +750,14 @@ fn trap_52_trap_56_states_and_frames() {
         let theirs = [number(RST_STREAM, 1, 8), again.clone()].concat();
         on_open(what, &[&theirs], &["1 1006 Reset", "accepted 3", OPENED, "HEADERS 3 :status 200"]);
         let ours = [frame(HEADERS, END_HEADERS, 1, &block([("x", "y")])), again.clone()].concat();
-        on_open(what, &[&ours], &["1 1006 Reset", "accepted 3", OPENED, "RST 1 1", "HEADERS 3 :status 200"]);
+        on_open(what, &[&ours], &["1 1006 Fault", "accepted 3", OPENED, "RST 1 1", "HEADERS 3 :status 200"]);
         let malformed = [frame(HEADERS, END_HEADERS, 1, &block([("x", "y")])), again].concat();
         on_default(what, &[&malformed], &["accepted 3", "RST 1 1", "HEADERS 3 :status 200"]);
     }
 }
 
+//= rfc9113 8.1 MAY 2: a server that has said all can reset the rest of a request with NO_ERROR
+//= type=test
 #[test]
 fn plain_requests_are_answered() {
     let get = frame(HEADERS, END_HEADERS | END_STREAM, 1, &plain("GET"));
@@ -714,6 +827,14 @@ fn offers_that_wait() {
     assert!(wire.server.is_closed());
 }
 
+//= rfc9113 5.2.1 MUST 1: a sender keeps to the windows
+//= rfc9113 6.5.3 MUST 1: settings apply as soon as they are read
+//= rfc9113 6.9 MAY 1: more than the windows allow can be FLOW_CONTROL_ERROR
+//= rfc9113 6.9 MUST 1: what no window limits is always taken, as far as there are means
+//= rfc9113 6.9 MUST 4: every frame of DATA counts for the connection
+//= rfc9113 6.9.2 MUST 1: a new initial window changes the windows of all streams, by the difference
+//= rfc9113 6.9.2 MUST 3: an initial window that makes a window too large is FLOW_CONTROL_ERROR
+//= type=test
 #[test]
 fn trap_54_windows() {
     // What is sent keeps to both windows, and to what they become.
@@ -786,7 +907,7 @@ fn trap_54_windows() {
     }
     wire.all();
     wire.feed(&padded(1));
-    assert_eq!(wire.all(), ["failed WindowExceeded", "1 1006 Reset", "3 1006 Reset", "GOAWAY 3 3"]);
+    assert_eq!(wire.all(), ["failed WindowExceeded", "1 1006 Fault", "3 1006 Fault", "GOAWAY 3 3"]);
 }
 
 /// Feeds frames until the connection fails: says how often and why, and that silence follows.
@@ -815,6 +936,10 @@ fn flood(config: &Config, first: &[u8], mut next: impl FnMut(u32) -> Vec<u8>, re
     panic!("for ever");
 }
 
+//= rfc9113 5.1.2 MUST 1: a stream beyond our own limit is refused
+//= rfc9113 10.5 MAY 1: beyond the limits on such work lies ENHANCE_YOUR_CALM
+//= rfc9113 10.5 SHOULD 2: what a peer can make us do for nothing is counted and limited
+//= type=test
 #[test]
 fn floods_end_in_calm() {
     let config = Config::default();
@@ -877,6 +1002,8 @@ fn blocks_without_an_end() {
     }
 }
 
+//= rfc9113 10.5.1 MUST 1: a head that is too large is decoded all the same, unless the connection ends
+//= type=test
 #[test]
 fn bombs_of_fields() {
     // By size: a field of 4000 bytes, and then a byte for each time it comes again. By count: the smallest there are.
@@ -894,6 +1021,8 @@ fn bombs_of_fields() {
     }
 }
 
+//= rfc9113 10.5 SHOULD 2: what a peer can make us do for nothing is counted and limited
+//= type=test
 #[test]
 fn answers_that_nobody_reads() {
     let mut config = Config::default();
@@ -935,6 +1064,9 @@ fn tiny_windows_hold_nothing_for_ever() {
     assert!(wire.server.is_closed());
 }
 
+//= rfc9113 8.7 MUST 1: GOAWAY names no stream below those that the application has seen
+//= rfc9113 8.7 MUST NOT 1: REFUSED_STREAM is said only of what was not processed
+//= type=test
 #[test]
 fn trap_55_a_server_that_shuts_down() {
     let mut wire = Wire::begun(Config::default());

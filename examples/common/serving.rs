@@ -6,7 +6,7 @@
 //! has no room for.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::SocketAddr;
@@ -38,8 +38,10 @@ pub(crate) trait Handler: Send + 'static {
     /// Something happened on the session: a message or a Pong.
     fn event(&mut self, event: Event<'_>, tx: &mut Sender);
 
-    /// Sends what is to be sent unasked, as far as `tx` takes it. Called whenever that may have changed.
-    fn pump(&mut self, _tx: &mut Sender) {}
+    /// Sends what is to be sent unasked, as far as `tx` takes it; whether there is more, and so a reason to call it again.
+    fn pump(&mut self, _tx: &mut Sender) -> bool {
+        false
+    }
 
     /// Whether it can take an event. While it cannot, it gets none.
     fn listens(&self, tx: &Sender) -> bool {
@@ -158,6 +160,8 @@ struct Connection<H, F> {
     number: u64,
     server: Server,
     sessions: BTreeMap<SessionId, Session<H>>,
+    /// Those that wait for room to send.
+    waiting: BTreeSet<SessionId>,
     is_http2: bool,
     /// Whether the only session of a connection over HTTP/1.1 takes events.
     listens: bool,
@@ -195,6 +199,7 @@ impl<H: Handler, F: Fn() -> H + Send + Sync + 'static> Connection<H, F> {
             number,
             server,
             sessions,
+            waiting: BTreeSet::new(),
             is_http2: false,
             listens: true,
             buffer,
@@ -259,8 +264,7 @@ impl<H: Handler, F: Fn() -> H + Send + Sync + 'static> Connection<H, F> {
     /// Lends the handlers all events that they can take; whether the next read may come.
     fn advance(&mut self) -> bool {
         let now = self.service.clock.now();
-        let ids: Vec<_> = self.sessions.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.tend(id, now));
+        std::mem::take(&mut self.waiting).into_iter().for_each(|id| self.tend(id, now));
         while self.lend(now) {}
         // Last, since what came in before a deadline counts, even if we are late to see it.
         self.server.handle_timeout(now);
@@ -315,7 +319,7 @@ impl<H: Handler, F: Fn() -> H + Send + Sync + 'static> Connection<H, F> {
                 let version = if self.is_http2 { "2" } else { "1.1" };
                 let extensions = extensions.map_or_else(|| "none".into(), |parameters| parameters.to_string());
                 let (number, target) = (self.number, target.escape_debug());
-                format!("connection {number}, {id:?}: HTTP/{version}, {target}, extensions: {extensions}")
+                format!("connection {number}, session {id}: HTTP/{version}, {target}, extensions: {extensions}")
             });
             self.sessions.insert(id, Session { handler, kept: VecDeque::new() });
         }
@@ -329,7 +333,10 @@ impl<H: Handler, F: Fn() -> H + Send + Sync + 'static> Connection<H, F> {
     /// holds back the peer of this session alone, over HTTP/1.1 nothing is read, and the peer is not to seem silent.
     fn tend(&mut self, id: SessionId, now: Instant) {
         let (Some(session), Some(tx)) = (self.sessions.get_mut(&id), self.server.tx(id, now)) else { return };
-        let listens = session.tend(tx);
+        let (listens, has_more) = session.tend(tx);
+        if has_more || !listens {
+            self.waiting.insert(id);
+        }
         if listens {
             self.server.resume(id, now);
         } else {
@@ -367,7 +374,7 @@ async fn work(
 
 impl<H: Handler> Session<H> {
     fn event(&mut self, event: Event<'_>, tx: &mut Sender) {
-        if self.tend(tx) {
+        if self.tend(tx).0 {
             return self.handler.event(event, tx);
         }
         match event {
@@ -379,12 +386,12 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    /// Whether it takes an event now.
-    fn tend(&mut self, tx: &mut Sender) -> bool {
+    /// Whether it takes an event now, and whether it has more to send.
+    fn tend(&mut self, tx: &mut Sender) -> (bool, bool) {
         loop {
-            self.handler.pump(tx);
+            let has_more = self.handler.pump(tx);
             if !self.handler.listens(tx) {
-                return false;
+                return (false, has_more);
             }
             match self.kept.pop_front() {
                 Some(Kept::Message(Kind::Text, text)) => {
@@ -394,7 +401,7 @@ impl<H: Handler> Session<H> {
                 }
                 Some(Kept::Message(_, bytes)) => self.handler.event(Event::Message(Message::Binary(&bytes)), tx),
                 Some(Kept::Pong(payload)) => self.handler.event(Event::Pong(&payload), tx),
-                None => return true,
+                None => return (true, has_more),
             }
         }
     }

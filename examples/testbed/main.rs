@@ -247,7 +247,7 @@ impl Handler for Testbed {
         }
     }
 
-    fn pump(&mut self, tx: &mut Sender) {
+    fn pump(&mut self, tx: &mut Sender) -> bool {
         match &mut self.plan {
             Plan::Echo | Plan::Pong { .. } | Plan::Deaf => {}
             Plan::Close { code, reason } => {
@@ -284,6 +284,7 @@ impl Handler for Testbed {
                 self.plan = Plan::Echo;
             }
         }
+        self.cutting.is_some() || matches!(self.plan, Plan::Push { .. } | Plan::Abort)
     }
 
     fn listens(&self, tx: &Sender) -> bool {

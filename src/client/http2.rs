@@ -9,16 +9,16 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
 use super::{ClientEvent, OpenError, Opened};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::entropy::Keys;
-use crate::error::ResponseError;
+use crate::error::{CloseCode, ResponseError};
 use crate::event::{Cause, Closed};
 use crate::handshake::{Asked, Connect, HttpVersion, ResponseHead};
-use crate::http2::{Arrived, Carried, Connection, Ending, Head, Http2Error, Role};
+use crate::http2::{Arrived, Carried, Connection, Ending, ErrorCode, Head, Http2Error, Role};
 use crate::queue::Queue;
 use crate::server::SessionId;
 use crate::time::{Earliest, Instant, Timer};
-use crate::websocket::{Found, Transport, WebSocket};
+use crate::websocket::{Close, Found, Reason, Transport, WebSocket};
 
 /// A connection over HTTP/2.
 #[derive(Debug)]
@@ -30,7 +30,11 @@ pub(super) struct Http2 {
     waiting: VecDeque<u32>,
     /// Streams whose sessions may have something to tell that no byte caused.
     news: VecDeque<u32>,
-    pub(super) eof: bool,
+    /// What the application has yet to be told before that.
+    failed: Option<Http2Error>,
+    eof: bool,
+    /// Since when nothing is left to do but to write what is queued.
+    over_since: Instant,
 }
 
 /// What one stream carries.
@@ -53,8 +57,9 @@ pub(super) struct Opening {
 #[derive(Debug)]
 pub(super) struct Ended {
     config: Arc<Config>,
-    /// What the body may still take.
+    /// What the body may still take, and what it must, if that was said.
     allowed: u64,
+    expected: Option<u64>,
     body: bool,
     failed: Option<ResponseError>,
     closed: Option<Closed>,
@@ -84,7 +89,9 @@ impl Http2 {
             keys,
             waiting: VecDeque::new(),
             news: VecDeque::new(),
+            failed: None,
             eof: false,
+            over_since: Instant::NEVER,
         }
     }
 
@@ -109,11 +116,18 @@ impl Http2 {
 
     /// Sends what waits, if the server's settings have come; fails it if they do not allow it.
     fn ask(&mut self, now: Instant) {
+        //= rfc8441 3 MAY 1: once the setting is 1, a client can open streams by an extended CONNECT
+        //= rfc9113 5.5 MUST 4: an extension is agreed on first: the extended CONNECT waits for the setting
         let Some(is_allowed) = self.connection.allows_connect_protocol() else { return };
-        while (!is_allowed || self.has_room())
+        let has_gone_away = self.connection.has_gone_away();
+        while (!is_allowed || has_gone_away || self.connection.has_room())
             && let Some(stream) = self.waiting.pop_front()
         {
-            if is_allowed {
+            //= rfc9113 6.8 MUST NOT 1: no stream is opened behind a GOAWAY
+            if has_gone_away {
+                self.connection.unopened(stream);
+                self.lost(stream, Cause::Reset, now);
+            } else if is_allowed {
                 self.connection.request(stream, |exchange| match exchange {
                     Exchange::Opening(opening) => Some(&opening.asked),
                     Exchange::Open(_) | Exchange::Ended(_) => None,
@@ -127,11 +141,6 @@ impl Http2 {
             self.connection.touch(stream);
             self.news.push_back(stream);
         }
-    }
-
-    /// Whether the server allows one more request. Streams that wait have asked nothing of it.
-    fn has_room(&self) -> bool {
-        self.connection.len() < self.connection.max_sessions().saturating_add(self.waiting.len())
     }
 
     pub(super) fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ClientEvent<'s>> {
@@ -156,6 +165,9 @@ impl Http2 {
 
     fn step<'i>(&mut self, input: &mut &'i mut [u8], now: Instant) -> Option<(&'i mut [u8], Step)> {
         loop {
+            if let Some(error) = self.failed.take() {
+                return Some((&mut [], Step::Failed(error)));
+            }
             self.settle(now);
             if let Some(stream) = self.news.pop_front() {
                 self.connection.touch(stream);
@@ -179,11 +191,10 @@ impl Http2 {
                 }
                 Some(Arrived::Data { stream, length }) => {
                     let there = input.len().min(length);
-                    self.connection.touch(stream);
                     let payload = input.get_mut(..there).unwrap_or_default();
-                    let is_held = self.connection.is_held(stream);
-                    let (consumed, told) = match self.connection.session(stream) {
-                        Some(exchange) => {
+                    let mut has_more = false;
+                    let (consumed, told) = match self.connection.arrival(stream) {
+                        Some((exchange, is_held)) => {
                             let found = exchange.receive(payload, now);
                             // What was under way when its credit was held back says nothing of the peer.
                             if let Exchange::Open(websocket) = exchange
@@ -191,6 +202,7 @@ impl Http2 {
                             {
                                 websocket.pause(now);
                             }
+                            has_more = matches!(exchange, Exchange::Open(websocket) if websocket.has_more());
                             found
                         }
                         None => (there, None),
@@ -198,8 +210,7 @@ impl Http2 {
                     self.connection.took(consumed);
                     let taken = take(input, consumed);
                     if let Some(told) = told {
-                        // There may be more of it that needs no more bytes.
-                        if consumed == there {
+                        if consumed == there && has_more {
                             self.news.push_front(stream);
                         }
                         return Some((taken, Step::Told(stream, told)));
@@ -209,13 +220,19 @@ impl Http2 {
                 Some(Arrived::End(stream)) => {
                     match self.connection.session(stream) {
                         Some(Exchange::Open(websocket)) => websocket.receive_eof(now),
-                        Some(Exchange::Ended(ended)) => ended.body = false,
+                        Some(Exchange::Ended(ended)) => ended.end(),
                         Some(Exchange::Opening(_)) | None => {}
                     }
                     self.connection.touch(stream);
                     self.news.push_back(stream);
                 }
-                Some(Arrived::Reset(stream, _)) => self.lost(stream, Cause::Reset, now),
+                Some(Arrived::Reset(stream)) => self.lost(stream, Cause::Reset, now),
+                Some(Arrived::Broken(stream)) => {
+                    if let Some(exchange) = self.connection.session(stream) {
+                        exchange.fail(ResponseError::Malformed, Cause::Fault, now);
+                    }
+                    self.lost(stream, Cause::Fault, now);
+                }
                 Some(Arrived::Settings) => self.ask(now),
                 Some(Arrived::GoAway(last)) => {
                     // What the server has not acted on never will be.
@@ -224,10 +241,7 @@ impl Http2 {
                         self.lost(stream, Cause::Reset, now);
                     }
                 }
-                Some(Arrived::Failed(error)) => {
-                    self.end(Cause::Fault, now);
-                    return Some((taken, Step::Failed(error)));
-                }
+                Some(Arrived::Failed(error)) => self.fail(error, now),
             }
         }
     }
@@ -249,7 +263,11 @@ impl Http2 {
         if !(200..=299).contains(&status) {
             let closed = Some(Closed { code: None, clean: false, cause: Cause::Refused });
             let allowed = config.limits.body;
-            let ended = Ended { config, allowed, body: !end, failed: None, closed, since: now };
+            let expected = content_length(&response);
+            let mut ended = Ended { config, allowed, expected, body: !end, failed: None, closed, since: now };
+            if end {
+                ended.end();
+            }
             *connection.session(stream)? = Exchange::Ended(Box::new(ended));
             news.push_back(stream);
             return Some(ClientEvent::Refused(id, response));
@@ -270,6 +288,10 @@ impl Http2 {
     }
 
     pub(super) fn session(&mut self, stream: u32) -> Option<&mut WebSocket> {
+        if self.connection.is_crowded() {
+            let Http2 { connection, news, .. } = self;
+            connection.settle_with(|stream| news.push_back(stream));
+        }
         self.connection.touch(stream);
         match self.connection.session(stream)? {
             Exchange::Open(websocket) => Some(websocket),
@@ -277,9 +299,83 @@ impl Http2 {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    /// Holds back what a session's peer may send, since nobody listens.
+    pub(super) fn pause(&mut self, stream: u32, now: Instant) {
+        if let Some(session) = self.session(stream) {
+            session.pause(now);
+            self.connection.hold(stream, true);
+        }
+    }
+
+    pub(super) fn resume(&mut self, stream: u32, now: Instant) {
+        if let Some(session) = self.session(stream) {
+            session.resume(now);
+            self.connection.hold(stream, false);
+        }
+    }
+
+    /// Takes no more sessions, and ends those that are there: see [`Client::shut_down`](super::Client::shut_down).
+    pub(super) fn shut_down(&mut self, now: Instant) {
+        if !self.connection.is_draining() {
+            self.connection.go_away(ErrorCode::NO_ERROR);
+        }
+        self.waiting.clear();
+        for stream in self.connection.ids() {
+            match self.connection.session(stream) {
+                Some(Exchange::Open(websocket)) => {
+                    websocket.tx(now).close(Close::With(CloseCode::GOING_AWAY, Reason::EMPTY));
+                    self.connection.touch(stream);
+                }
+                Some(Exchange::Opening(_)) => self.lost(stream, Cause::Local, now),
+                Some(Exchange::Ended(_)) | None => {}
+            }
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn poll_timeout(&self, limits: &Limits) -> Option<(Instant, Timer)> {
+        let mut earliest = Earliest::NONE.or(self.connection.release_at(), Timer::Release);
+        if let Some((at, timer)) = self.connection.poll_timeout() {
+            earliest = earliest.or(at, timer);
+        }
+        if let Some(since) = self.connection.block_since() {
+            earliest = earliest.or(since + limits.open_timeout, Timer::Open);
+        }
+        if self.over_since < Instant::NEVER {
+            earliest = earliest.or(self.over_since + limits.close_timeout, Timer::Close);
+        }
+        earliest.deadline()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, limits: &Limits) {
         let Http2 { connection, news, .. } = self;
         connection.handle_timeout(now, |stream| news.push_back(stream));
+        if self.connection.block_since().is_some_and(|since| since + limits.open_timeout <= now) {
+            self.fail(Http2Error::HeadTimeout, now);
+        }
+        if self.over_since < Instant::NEVER && self.over_since + limits.close_timeout <= now {
+            self.drop_output(now);
+        }
+        self.settle(now);
+        if self.connection.release_if_quiet() {
+            self.head = Head::default();
+        }
+    }
+
+    pub(super) fn transmitted(&mut self, count: usize, now: Instant) {
+        self.connection.transmitted(count, now);
+        self.settle(now);
+    }
+
+    /// Gives back all buffers that hold nothing now.
+    pub(super) fn release(&mut self) {
+        for exchange in self.connection.sessions() {
+            if let Exchange::Open(websocket) = exchange {
+                websocket.release();
+            }
+        }
+        self.connection.release();
+        self.head = Head::default();
     }
 
     /// The connection with all planned that goes next.
@@ -297,14 +393,29 @@ impl Http2 {
     }
 
     pub(super) fn transport(&self) -> Transport {
-        match (self.connection.has_failed() || self.eof, self.connection.has_output()) {
-            (true, false) => Transport::Close,
-            _ => Transport::Open,
-        }
+        if self.is_over() && !self.connection.has_output() { Transport::Close } else { Transport::Open }
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.eof && self.news.is_empty() && self.connection.len() == 0 && !self.connection.has_output()
+        let is_told = self.failed.is_none() && self.news.is_empty() && self.connection.has_no_streams();
+        is_told && self.transport() == Transport::Close
+    }
+
+    /// Whether nothing is left to do but to write what is queued.
+    fn is_over(&self) -> bool {
+        self.eof || (self.connection.is_draining() && self.connection.has_no_streams())
+    }
+
+    /// The connection has failed, and all that it carries.
+    fn fail(&mut self, error: Http2Error, now: Instant) {
+        self.connection.fail(error);
+        self.failed = Some(error);
+        self.end(Cause::Fault, now);
+    }
+
+    /// Nothing can be sent any more, planned or not.
+    fn drop_output(&mut self, now: Instant) {
+        self.connection.transmitted(usize::MAX, now);
     }
 
     /// The transport brings no more, or is gone.
@@ -316,21 +427,21 @@ impl Http2 {
         }
         self.connection.end_streams();
         if cause == Cause::Reset {
-            // Nothing can be sent any more, planned or not.
-            self.connection.transmitted(usize::MAX, now);
+            self.drop_output(now);
         }
+        self.settle(now);
     }
 
     fn lost(&mut self, stream: u32, cause: Cause, now: Instant) {
         match self.connection.session(stream) {
-            Some(Exchange::Open(websocket)) if cause == Cause::Eof => websocket.receive_eof(now),
-            Some(Exchange::Open(websocket)) => websocket.receive_reset(now),
+            Some(Exchange::Open(websocket)) => websocket.lost(cause, now),
             Some(Exchange::Opening(opening)) => {
                 let config = Arc::clone(&opening.config);
                 if let Some(exchange) = self.connection.session(stream) {
                     *exchange = Exchange::over(config, None, cause, now);
                 }
             }
+            //= rfc9113 8.1 MUST NOT 3: a client keeps a response behind which the rest of its request is reset
             Some(Exchange::Ended(ended)) if ended.body => {
                 ended.body = false;
                 ended.failed = Some(ResponseError::MalformedBody);
@@ -348,13 +459,15 @@ impl Http2 {
         if !self.waiting.is_empty() {
             self.ask(now);
         }
+        let is_over = self.is_over() && self.connection.has_output();
+        self.over_since = if is_over { self.over_since.min(now) } else { Instant::NEVER };
     }
 }
 
 impl Exchange {
     fn over(config: Arc<Config>, failed: Option<ResponseError>, cause: Cause, now: Instant) -> Exchange {
         let closed = Some(Closed { code: None, clean: false, cause });
-        Exchange::Ended(Box::new(Ended { config, allowed: 0, body: false, failed, closed, since: now }))
+        Exchange::Ended(Box::new(Ended { config, allowed: 0, expected: None, body: false, failed, closed, since: now }))
     }
 
     fn fail(&mut self, error: ResponseError, cause: Cause, now: Instant) {
@@ -376,12 +489,23 @@ impl Exchange {
 }
 
 impl Ended {
+    /// The body has ended: as long as it was said to be?
+    //= rfc9113 8.1.1 MUST NOT 2: content of another length than was said is malformed
+    fn end(&mut self) {
+        if core::mem::replace(&mut self.body, false) && self.expected.is_some_and(|expected| expected > 0) {
+            self.failed = Some(ResponseError::MalformedBody);
+        }
+    }
+
     fn receive(&mut self, input: &[u8]) -> (usize, Option<Told>) {
         if self.body && !input.is_empty() {
-            let told = usize::try_from(self.allowed).map_or(input.len(), |allowed| allowed.min(input.len()));
+            let room = self.allowed.min(self.expected.unwrap_or(u64::MAX));
+            let told = usize::try_from(room).map_or(input.len(), |room| room.min(input.len()));
             self.allowed -= told as u64;
+            self.expected = self.expected.map(|expected| expected - told as u64);
             if told < input.len() {
-                self.failed = Some(ResponseError::BodyTooLarge);
+                let is_longer = self.expected == Some(0) && self.allowed > 0;
+                self.failed = Some(if is_longer { ResponseError::MalformedBody } else { ResponseError::BodyTooLarge });
                 self.body = false;
             }
             if told > 0 {
@@ -418,6 +542,12 @@ impl Carried for Exchange {
         }
     }
 
+    fn copied(&mut self, count: usize, now: Instant) {
+        if let Exchange::Open(websocket) = self {
+            websocket.copied(count, now);
+        }
+    }
+
     fn ending(&self) -> Ending {
         match self {
             Exchange::Open(websocket) => match websocket.transport() {
@@ -429,6 +559,14 @@ impl Carried for Exchange {
             Exchange::Opening(_) => Ending::Open,
             Exchange::Ended(ended) if ended.body => Ending::Open,
             Exchange::Ended(_) => Ending::Close,
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        match self {
+            Exchange::Open(websocket) => websocket.has_news(),
+            Exchange::Opening(_) => false,
+            Exchange::Ended(ended) => ended.failed.is_some() || (!ended.body && ended.closed.is_some()),
         }
     }
 
@@ -463,6 +601,12 @@ impl Carried for Exchange {
             }
         }
     }
+}
+
+/// What a response says of the length of its content. What is no length is one that no content has.
+fn content_length(response: &ResponseHead<'_>) -> Option<u64> {
+    let field = response.fields().first("content-length")?;
+    Some(field.text().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX))
 }
 
 /// Takes bytes off the front.

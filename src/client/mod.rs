@@ -19,7 +19,7 @@ use core::ops::Range;
 use self::http2::Http2;
 use crate::config::{Agreed, Config};
 use crate::entropy::{Entropy, Keys, NoEntropy};
-use crate::error::ResponseError;
+use crate::error::{CloseCode, ResponseError};
 use crate::event::{Cause, Closed};
 use crate::handshake::{Asked, Connect, ResponseHead};
 use crate::http1::body::Body;
@@ -29,7 +29,7 @@ use crate::http2::{Connection, Http2Error};
 use crate::queue::Queue;
 use crate::server::SessionId;
 use crate::time::{Earliest, Instant, Timer};
-use crate::websocket::{Incoming, Sender, Transport, WebSocket};
+use crate::websocket::{Close, Incoming, Reason, Sender, Transport, WebSocket};
 
 /// Interim responses (RFC 9110 §15.2) before the final one.
 const MAX_INTERIM: u8 = 8;
@@ -191,7 +191,7 @@ impl Client {
     /// Takes bytes off the front of `input` until it has an event or `input` is empty, as
     /// [`WebSocket::receive`] does.
     pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ClientEvent<'s>> {
-        if !matches!(self.phase, Phase::Opening(_)) {
+        if !matches!(self.phase, Phase::Opening(_)) && self.head.capacity() > 0 {
             self.head = Vec::new();
         }
         while let Phase::Opening(opening) = &mut self.phase {
@@ -221,7 +221,7 @@ impl Client {
         }
         match &mut self.phase {
             Phase::Open(websocket) => {
-                websocket.receive(input, now).map(|incoming| ClientEvent::Session(SessionId::HTTP1, incoming))
+                websocket.receive_as(input, now, |incoming| ClientEvent::Session(SessionId::HTTP1, incoming))
             }
             Phase::Ended(ended) => {
                 let (consumed, news) = ended.walk(input);
@@ -274,21 +274,31 @@ impl Client {
 
     /// Says that the driver feeds this session no input for now: see [`WebSocket::pause`].
     pub fn pause(&mut self, id: SessionId, now: Instant) {
-        if let Some(session) = self.session(id) {
-            session.pause(now);
-        }
-        if let Phase::Http2(http2) = &mut self.phase {
-            http2.connection.hold(id.0, true);
+        match &mut self.phase {
+            Phase::Http2(http2) => http2.pause(id.0, now),
+            _ => _ = self.session(id).map(|session| session.pause(now)),
         }
     }
 
     /// Says that input is fed again.
     pub fn resume(&mut self, id: SessionId, now: Instant) {
-        if let Some(session) = self.session(id) {
-            session.resume(now);
+        match &mut self.phase {
+            Phase::Http2(http2) => http2.resume(id.0, now),
+            _ => _ = self.session(id).map(|session| session.resume(now)),
         }
-        if let Phase::Http2(http2) = &mut self.phase {
-            http2.connection.hold(id.0, false);
+    }
+
+    /// Ends the connection in good order: no more sessions are opened (GOAWAY, over HTTP/2), each one is closed with 1001, and
+    /// what was asked for is given up. Go on driving it until it is closed.
+    pub fn shut_down(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(websocket) => {
+                websocket.tx(now).close(Close::With(CloseCode::GOING_AWAY, Reason::EMPTY));
+            }
+            Phase::Opening(_) => self.phase = Ended::over(Body::Ended, 0, Cause::Local, now),
+            Phase::Http2(http2) => http2.shut_down(now),
+            Phase::Idle(keys) => *keys = None,
+            Phase::Ended(_) => {}
         }
     }
 
@@ -345,7 +355,7 @@ impl Client {
             Phase::Opening(opening) => {
                 opening.queue.acknowledge(count);
             }
-            Phase::Http2(http2) => http2.connection.transmitted(count, now),
+            Phase::Http2(http2) => http2.transmitted(count, now),
             Phase::Idle(_) | Phase::Ended(_) => {}
         }
     }
@@ -355,7 +365,7 @@ impl Client {
         let limits = &self.config.limits;
         match &self.phase {
             Phase::Open(websocket) => websocket.poll_timeout(),
-            Phase::Http2(http2) => http2.connection.poll_timeout(),
+            Phase::Http2(http2) => http2.poll_timeout(limits),
             Phase::Opening(_) => Earliest::NONE.or(self.opened + limits.open_timeout, Timer::Open).deadline(),
             Phase::Ended(ended) if !ended.body.is_ended() => {
                 Earliest::NONE.or(ended.since + limits.close_timeout, Timer::Close).deadline()
@@ -368,7 +378,7 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Open(websocket) => return websocket.handle_timeout(now),
-            Phase::Http2(http2) => return http2.handle_timeout(now),
+            Phase::Http2(http2) => return http2.handle_timeout(now, &self.config.limits),
             Phase::Idle(_) | Phase::Opening(_) | Phase::Ended(_) => {}
         }
         while self.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
@@ -406,8 +416,10 @@ impl Client {
 
     /// Gives back all buffers that hold nothing now.
     pub fn release(&mut self) {
-        if let Phase::Open(websocket) = &mut self.phase {
-            websocket.release();
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.release(),
+            Phase::Http2(http2) => http2.release(),
+            Phase::Idle(_) | Phase::Opening(_) | Phase::Ended(_) => {}
         }
     }
 

@@ -5,6 +5,8 @@
 //! same one as when the header comes whole: bits and opcode on byte 0, mask bit and control length on byte 1, length form
 //! and limits at the last byte of the length, before the masking key.
 
+use core::ops::Range;
+
 use crate::error::Error;
 
 /// The longest header: two bytes, a 64-bit length and a masking key.
@@ -164,83 +166,82 @@ impl Header {
         Ok(Some((Header { fin, compressed, opcode, length, masking_key }, 2 + length_bytes + key_bytes)))
     }
 
-    /// Reads the header of a message in one frame, with a length below 2^16: the common case, in as few steps as it takes.
-    /// None where it is anything else, or not all there, or at fault: [`decode`](Header::decode) then says which.
-    #[inline]
-    pub(crate) fn decode_whole(bytes: &[u8], masked: bool) -> Option<(Header, usize)> {
-        let &[first @ (0x81 | 0x82), second, ref rest @ ..] = bytes else { return None };
-        if (second & MASK != 0) != masked {
-            return None;
-        }
-        let (length, rest, length_bytes) = match second & !MASK {
-            126 => {
-                let (bytes, rest) = rest.split_first_chunk()?;
-                let length @ 126.. = u16::from_be_bytes(*bytes) else { return None };
-                (length, rest, 2)
-            }
-            127 => return None,
-            length => (u16::from(length), rest, 0),
+    /// Where the payload lies of a message that is whole in `bytes`, in one frame whose length takes so many bytes (0 or 2)
+    /// behind the second one: the common cases, in as few steps as it takes. None where it is anything else, or at fault:
+    /// [`decode`](Header::decode) then says which.
+    // Where a payload begins is a constant for each role and form of length.
+    #[inline(always)]
+    pub(crate) fn whole<const MASKED: bool, const LENGTH_BYTES: usize>(bytes: &[u8]) -> Option<Range<usize>> {
+        let (mask, key_bytes) = if MASKED { (MASK, 4) } else { (0, 0) };
+        let &[0x81 | 0x82, second, ref rest @ ..] = bytes else { return None };
+        let length = match (LENGTH_BYTES, second ^ mask) {
+            (0, length @ ..126) => usize::from(length),
+            (2, 126) => match u16::from_be_bytes(*rest.first_chunk()?) {
+                length @ 126.. => usize::from(length),
+                _ => return None,
+            },
+            _ => return None,
         };
-        let (masking_key, key_bytes) = if masked { (*rest.first_chunk()?, 4) } else { ([0; 4], 0) };
-        let opcode = if first == 0x81 { OpCode::Text } else { OpCode::Binary };
-        let length = u64::from(length);
-        Some((Header { fin: true, compressed: false, opcode, length, masking_key }, 2 + length_bytes + key_bytes))
+        let start = 2 + LENGTH_BYTES + key_bytes;
+        let end = start + length;
+        (end <= bytes.len()).then_some(start..end)
     }
 
     /// Writes the header, masked if `masking_key` is given; the bytes and how many of them count.
+    // In registers: written byte by byte, it could not be read again at once as the words that it is copied by.
     //= rfc6455 5.2 MUST 1: no reserved bit is set without an extension
     //= rfc6455 5.2 MUST 8: RSV1 is 0 unless the extension sets it
     //= rfc6455 5.2 MUST 9: RSV2 is 0
     //= rfc6455 5.2 MUST 10: RSV3 is 0
     //= rfc6455 5.3 MUST 1: the mask bit is set where there is a key
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode(fin: bool, opcode: OpCode, length: u64, masking_key: Option<[u8; 4]>) -> Encoded {
-        let mut encoded = Encoded { bytes: [0; MAX_HEADER], length: 0 };
-        encoded.push(&[opcode as u8 | if fin { FIN } else { 0 }]);
-        let mask = if masking_key.is_some() { MASK } else { 0 };
-        match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(length @ 0..=125), _) => encoded.push(&[length | mask]),
-            (_, Ok(length)) => {
-                encoded.push(&[126 | mask]);
-                encoded.push(&length.to_be_bytes());
-            }
-            _ => {
-                encoded.push(&[127 | mask]);
-                encoded.push(&length.to_be_bytes());
-            }
-        }
-        if let Some(key) = masking_key {
-            encoded.push(&key);
-        }
-        encoded
+        let first = u128::from(opcode as u8 | if fin { FIN } else { 0 });
+        let (mask, key) = masking_key.map_or((0, 0), |key| (u128::from(MASK), u128::from(u32::from_le_bytes(key))));
+        let (bits, size) = match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(length @ 0..=125), _) => (u128::from(length) << 8 | key << 16, 2),
+            (_, Ok(length)) => (126 << 8 | u128::from(length.swap_bytes()) << 16 | key << 32, 4),
+            _ => (127 << 8 | u128::from(length.swap_bytes()) << 16 | key << 80, 10),
+        };
+        let size = size + if masking_key.is_some() { 4 } else { 0 };
+        Encoded { bytes: (first | mask << 8 | bits).to_le_bytes(), size }
     }
 }
 
 /// An encoded header.
 pub(crate) struct Encoded {
-    bytes: [u8; MAX_HEADER],
-    length: usize,
+    bytes: [u8; 16],
+    size: usize,
 }
 
 impl Encoded {
+    /// More than a header has: a number that is known is copied in one step.
+    pub(crate) const ROOM: usize = 16;
+
+    #[inline(always)]
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        self.bytes.get(..self.size).unwrap_or_default()
+    }
+
+    /// Puts it at the front of `room`, and some zeros behind it, which the payload is to follow; gives that place.
+    #[inline(always)]
+    pub(crate) fn put<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        if let Some(front) = room.first_chunk_mut() {
+            *front = self.bytes;
+        }
+        room.get_mut(self.size..).unwrap_or_default()
     }
 
     /// Sets RSV1: the message that this frame begins is compressed.
     //= rfc7692 6.1 MUST 1: RSV1 says that the message is compressed
-    pub(crate) fn compressed(mut self) -> Encoded {
-        let [first, ..] = &mut self.bytes;
-        *first |= RSV1;
-        self
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if let Some(slot) = self.bytes.get_mut(self.length..end) {
-            slot.copy_from_slice(bytes);
-            self.length = end;
-        }
+    #[inline(always)]
+    pub(crate) fn compressed(self) -> Encoded {
+        let bytes = u128::from_le_bytes(self.bytes) | u128::from(RSV1);
+        Encoded { bytes: bytes.to_le_bytes(), ..self }
     }
 }
 
@@ -366,9 +367,9 @@ mod tests {
                 header,
                 Header { fin, compressed: false, opcode, length, masking_key: key.unwrap_or_default() }
             );
-            if let Some(whole) = Header::decode_whole(encoded.as_bytes(), key.is_some()) {
-                prop_assert_eq!(whole, (header, size));
-            }
+            let mut room = [7; 40];
+            let left = encoded.put(&mut room).len();
+            prop_assert_eq!((room.len() - left, &room[..size]), (size, encoded.as_bytes()));
             for cut in 0..size {
                 prop_assert_eq!(Header::decode(&encoded.as_bytes()[..cut], expect), Ok(None));
             }
@@ -377,11 +378,42 @@ mod tests {
         #[test]
         fn random_bytes_agree_with_a_naive_reading(bytes in prop::collection::vec(any::<u8>(), 14..15), masked: bool) {
             let naive = naive(&bytes, masked);
-            if let Some((h, n)) = Header::decode_whole(&bytes, masked) {
-                prop_assert_eq!(Some((h.fin, h.opcode as u8, h.length, h.masking_key, n)), naive);
-            }
             let ours = Header::decode(&bytes, Expect { masked, ..SERVER });
             prop_assert_eq!(ours.ok().flatten().map(|(h, n)| (h.fin, h.opcode as u8, h.length, h.masking_key, n)), naive);
+        }
+    }
+
+    /// What `whole` may take it takes, and of nothing else.
+    #[test]
+    fn a_whole_message_is_found_where_decoding_finds_it() {
+        fn check<const MASKED: bool>(first: u8, second: u8, extended: [u8; 2], there: usize) {
+            let mut bytes = vec![first, second, extended[0], extended[1]];
+            bytes.resize(there, 0x55);
+            let expect = Expect { masked: MASKED, ..SERVER };
+            let decoded = Header::decode(&bytes, expect).ok().flatten();
+            let place = decoded.and_then(|(header, size)| {
+                let is_whole = header.fin && matches!(header.opcode, OpCode::Text | OpCode::Binary);
+                let end = size + usize::try_from(header.length).unwrap();
+                (is_whole && end <= there && header.length < 1 << 16).then_some(size..end)
+            });
+            let is_long = second & 127 == 126;
+            let found = [Header::whole::<MASKED, 0>(&bytes), Header::whole::<MASKED, 2>(&bytes)];
+            let expected = if is_long { [None, place] } else { [place, None] };
+            assert_eq!(found, expected, "{first:#04x} {second:#04x} {extended:?} of {there}");
+        }
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                for (extended, there) in [([0, 125], 500), ([0, 126], 500), ([1, 0], 263), ([1, 0], 264), ([0, 0], 9)] {
+                    check::<true>(first, second, extended, there);
+                    check::<false>(first, second, extended, there);
+                }
+            }
+        }
+        for (second, extended) in [(5, [1, 2]), (126, [0, 200])] {
+            for there in 0..220 {
+                check::<false>(0x82, second, extended, there);
+                check::<true>(0x81, 0x80 | second, extended, there);
+            }
         }
     }
 

@@ -8,42 +8,159 @@
 use alloc::vec::Vec;
 
 /// XORs `bytes` with the key in place, from the key's first byte on.
-#[inline]
+#[inline(always)]
 pub(crate) fn apply(bytes: &mut [u8], key: [u8; 4]) {
-    let word = u32::from_ne_bytes(key);
-    let double = u64::from(word) | u64::from(word) << 32;
-    let (blocks, rest) = bytes.as_chunks_mut::<64>();
-    for block in blocks {
-        for lane in block.as_chunks_mut::<4>().0 {
-            *lane = (u32::from_ne_bytes(*lane) ^ word).to_ne_bytes();
+    match bytes.len() {
+        0..4 => {
+            let [first, second, third, _] = key;
+            if let [byte, ..] = bytes {
+                *byte ^= first;
+            }
+            if let [_, byte, ..] = bytes {
+                *byte ^= second;
+            }
+            if let [_, _, byte, ..] = bytes {
+                *byte ^= third;
+            }
         }
-    }
-    let (eights, rest) = rest.as_chunks_mut::<8>();
-    for lane in eights {
-        *lane = (u64::from_ne_bytes(*lane) ^ double).to_ne_bytes();
-    }
-    let (fours, rest) = rest.as_chunks_mut::<4>();
-    for lane in fours {
-        *lane = (u32::from_ne_bytes(*lane) ^ word).to_ne_bytes();
-    }
-    for (byte, key) in rest.iter_mut().zip(key) {
-        *byte ^= key;
+        4..8 => ends::<4>(bytes, key),
+        8..=16 => ends::<8>(bytes, key),
+        17..=32 => ends::<16>(bytes, key),
+        33..=64 => ends::<32>(bytes, key),
+        _ => blocks(bytes, key),
     }
 }
 
-/// Appends `bytes` XORed with the key to `to`.
+/// XORs a payload of `N` to twice `N` bytes, `N` of them from either end. Both are read before one is written, so what they
+/// share is XORed once.
+#[inline(always)]
+fn ends<const N: usize>(bytes: &mut [u8], key: [u8; 4]) {
+    let from = bytes.len().wrapping_sub(N);
+    let (Some(mut front), Some(mut back)) = (bytes.first_chunk::<N>().copied(), bytes.last_chunk::<N>().copied())
+    else {
+        return;
+    };
+    xor(&mut front, key);
+    xor(&mut back, rotate(key, from));
+    if let Some(slot) = bytes.first_chunk_mut() {
+        *slot = front;
+    }
+    if let Some(slot) = bytes.last_chunk_mut() {
+        *slot = back;
+    }
+}
+
+/// XORs a payload of at least 64 bytes: whole blocks, and the last 64 bytes apart, whatever they share with those.
+#[inline]
+fn blocks(bytes: &mut [u8], key: [u8; 4]) {
+    // What was not masked.
+    if key == [0; 4] {
+        return;
+    }
+    let from = bytes.len().wrapping_sub(64);
+    let Some(mut back) = bytes.last_chunk::<64>().copied() else { return };
+    xor(&mut back, rotate(key, from));
+    for block in bytes.as_chunks_mut::<64>().0 {
+        xor(block, key);
+    }
+    if let Some(slot) = bytes.last_chunk_mut() {
+        *slot = back;
+    }
+}
+
+#[inline(always)]
+fn xor<const N: usize>(bytes: &mut [u8; N], key: [u8; 4]) {
+    let word = u32::from_ne_bytes(key);
+    if N == 8 {
+        let double = u64::from(word) | u64::from(word) << 32;
+        for lane in bytes.as_chunks_mut::<8>().0 {
+            *lane = (u64::from_ne_bytes(*lane) ^ double).to_ne_bytes();
+        }
+        return;
+    }
+    for lane in bytes.as_chunks_mut::<4>().0 {
+        *lane = (u32::from_ne_bytes(*lane) ^ word).to_ne_bytes();
+    }
+}
+
+/// The longest payload that [`copy`] takes.
+pub(crate) const SHORT: usize = 32;
+
+/// Copies a short payload to the front of `to`, XORed with the key if there is one. As a call of `memcpy` costs more than
+/// a few bytes do, there is none.
+#[inline(always)]
+pub(crate) fn copy(to: &mut [u8; SHORT], bytes: &[u8], key: Option<[u8; 4]>) {
+    match bytes.len() {
+        0..4 => {
+            for ((to, byte), key) in to.iter_mut().zip(bytes).zip(key.unwrap_or_default()) {
+                *to = byte ^ key;
+            }
+        }
+        4..8 => copy_ends::<4>(to, bytes, key),
+        8..=16 => copy_ends::<8>(to, bytes, key),
+        _ => copy_ends::<16>(to, bytes, key),
+    }
+}
+
+/// Copies `N` to twice `N` bytes, `N` of them from either end.
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8; SHORT], bytes: &[u8], key: Option<[u8; 4]>) {
+    let from = bytes.len().wrapping_sub(N);
+    let (Some(mut front), Some(mut back)) = (bytes.first_chunk::<N>().copied(), bytes.last_chunk::<N>().copied())
+    else {
+        return;
+    };
+    if let Some(key) = key {
+        xor(&mut front, key);
+        xor(&mut back, rotate(key, from));
+    }
+    if let Some(slot) = to.first_chunk_mut() {
+        *slot = front;
+    }
+    if let Some(slot) = to.get_mut(from..from + N).and_then(|slot| slot.first_chunk_mut()) {
+        *slot = back;
+    }
+}
+
+/// Copies `bytes` to `to`, which is as long, XORed with the key: whole blocks, and the last one apart, whatever they share.
+#[inline]
+pub(crate) fn copy_long(to: &mut [u8], bytes: &[u8], key: [u8; 4]) {
+    for (to, from) in to.as_chunks_mut::<64>().0.iter_mut().zip(bytes.as_chunks::<64>().0) {
+        // Through a value of its own: written first and XORed in place, it would be read again from where it is written.
+        let mut block = *from;
+        xor(&mut block, key);
+        *to = block;
+    }
+    if let (Some(to), Some(mut back)) = (to.last_chunk_mut::<64>(), bytes.last_chunk().copied()) {
+        xor(&mut back, rotate(key, bytes.len().wrapping_sub(64)));
+        *to = back;
+    } else {
+        to.copy_from_slice(bytes);
+        apply(to, key);
+    }
+}
+
+/// Appends `bytes` XORed with the key to `to`. Without a key, that is a copy.
 ///
 /// Block by block through a stack array, since a `Vec` can only grow by what is already there: the block stays in the
 /// first-level cache, and no byte of the destination is written twice.
 #[inline]
 pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8], key: [u8; 4]) {
     const BLOCK: usize = 256;
+    if key == [0; 4] {
+        return to.extend_from_slice(bytes);
+    }
     to.reserve(bytes.len());
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     for block in blocks {
-        let mut block = *block;
-        apply(&mut block, key);
-        to.extend_from_slice(&block);
+        let mut masked = [0; BLOCK];
+        // As in `copy`: in place, each part would be read again from where it was just written.
+        for (to, from) in masked.as_chunks_mut::<64>().0.iter_mut().zip(block.as_chunks::<64>().0) {
+            let mut part = *from;
+            xor(&mut part, key);
+            *to = part;
+        }
+        to.extend_from_slice(&masked);
     }
     let start = to.len();
     to.extend_from_slice(rest);
@@ -54,9 +171,8 @@ pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8], key: [u8; 4]) {
 
 /// The key for the bytes that follow `passed` bytes of the same payload.
 #[inline]
-pub(crate) fn rotate(mut key: [u8; 4], passed: usize) -> [u8; 4] {
-    key.rotate_left(passed & 3);
-    key
+pub(crate) fn rotate(key: [u8; 4], passed: usize) -> [u8; 4] {
+    u32::from_le_bytes(key).rotate_right((passed as u32 & 3) * 8).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -86,6 +202,14 @@ mod tests {
             let mut appended = vec![7; offset];
             append(&mut appended, bytes, key);
             prop_assert_eq!(&appended[offset..], &expected[..]);
+            let mut copied = vec![7; bytes.len()];
+            copy_long(&mut copied, bytes, key);
+            prop_assert_eq!(&copied, &expected);
+            let (short, mut room) = (&bytes[..bytes.len().min(SHORT)], [7; SHORT]);
+            for key in [None, Some(key)] {
+                copy(&mut room, short, key);
+                prop_assert_eq!(&room[..short.len()], naive(short, key.unwrap_or_default()));
+            }
         }
 
         #[test]

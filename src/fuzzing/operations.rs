@@ -36,7 +36,7 @@ pub fn operations(input: &[u8]) {
 /// More calls than this show nothing that fewer do not.
 const MAX_CALLS: usize = 300;
 
-fn config(choices: &mut Choices<'_>) -> Config {
+pub(super) fn config(choices: &mut Choices<'_>) -> Config {
     let (mut flags, mut times) = (choices.flags(), choices.flags());
     let delivery = setup::config(&mut flags).delivery;
     let output = if flags.flag() { 256 } else { 128 << 10 };

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::config::{Compression, Config, Delivery, Limits};
+use crate::config::{Compression, Config, Delivery, Http2Limits, Limits};
 use crate::deflate::params::WindowBits;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::time::Instant;
@@ -86,6 +86,7 @@ fn small_limits() -> Limits {
         target: 64,
         fields: 8,
         body: 100,
+        http2: Http2Limits { sessions: 3, idle_frames: 30, resets: 4, answers: 300, ..Http2Limits::default() },
         ..Limits::default()
     }
 }

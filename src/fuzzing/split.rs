@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::endpoint::{self, Application, Decision, Endpoint};
+use super::http2_frames::PREFACE;
 use super::record::{Happening, Record};
 use super::setup::{self, Choices, Cuts, NOW};
 use super::streams::{REQUEST, response_to};
@@ -78,6 +79,8 @@ impl Script<'_> {
         if self.is_client {
             let (client, request) = endpoint::asking_client(self.config, &["chat", "superchat"])?;
             Some(self.converse(client, &response_to(&request, self.config), cuts))
+        } else if !self.shakes_hands && self.input.starts_with(&PREFACE[..18]) {
+            None // which tells other things, and is told of elsewhere
         } else {
             Some(self.converse(Server::new(setup::shared(self.config), NOW), REQUEST, cuts))
         }

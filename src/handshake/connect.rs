@@ -3,7 +3,7 @@
 //! [`Connect`] is the caller's wish; with a nonce it becomes [`Asked`], which knows the request to write and judges the
 //! response. Whatever was not asked for fails the connection: a subprotocol, an extension, an accept key for another key.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::extensions;
@@ -104,13 +104,12 @@ impl Connect {
     //= rfc6455 11.3.5 MUST NOT 1: one version a request
     pub(crate) fn ask(&self, nonce: [u8; 16], config: &Config) -> Asked {
         let key = key::encode(nonce);
-        let key = core::str::from_utf8(&key).unwrap_or_default();
         let mut fields = Lines::default();
-        fields.push("Host", &self.url.authority());
+        fields.push("Host", self.url.authority());
         fields.push("Upgrade", "websocket");
         fields.push("Connection", "Upgrade");
         fields.push("Sec-WebSocket-Key", key);
-        self.asked(fields, Some(key::accept(key)), config)
+        self.asked(fields, Some(key::accept(&key)), config)
     }
 
     /// The request as an extended CONNECT (RFC 8441 §5).
@@ -128,7 +127,7 @@ impl Connect {
         }
         let deflate = config.compression().map(|compression| compression.parameters());
         if let Some(parameters) = deflate {
-            fields.push("Sec-WebSocket-Extensions", &Offer(parameters).to_string());
+            fields.push_displayed("Sec-WebSocket-Extensions", &Offer(parameters));
         }
         fields.append(&self.fields);
         Asked { url: self.url.clone(), fields, accept, subprotocols: self.subprotocols.clone(), deflate }
@@ -182,11 +181,12 @@ impl Asked {
             return Err(ResponseError::InvalidUpgrade);
         }
         //= rfc6455 4.1 MUST 35: Connection names Upgrade, in any case
-        if !fields.all("connection").any(|field| contains(field.value, "upgrade")) {
+        if !fields.all("connection").any(|field| contains(field.value, b"Upgrade")) {
             return Err(ResponseError::InvalidConnection);
         }
         //= rfc6455 4.1 MUST 36: the accept key is the one for our key
-        if self.accept.as_ref().is_none_or(|accept| once(fields, "sec-websocket-accept") != Ok(Some(accept.as_str()))) {
+        let mut accepts = fields.values("sec-websocket-accept");
+        if accepts.next() != self.accept.as_ref().map(AcceptKey::as_bytes) || accepts.next().is_some() {
             return Err(ResponseError::InvalidAccept);
         }
         self.check_extended(head)

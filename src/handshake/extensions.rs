@@ -10,7 +10,7 @@ use super::token::is_token_byte;
 use crate::deflate::params::{self, Answer, DeflateParameters};
 use crate::error::ResponseError;
 
-pub(super) const NAME: &str = "sec-websocket-extensions";
+pub(super) const NAME: &str = "Sec-WebSocket-Extensions";
 const MAX_EXTENSIONS: usize = 16;
 const MAX_PARAMETERS: usize = 16;
 
@@ -28,10 +28,13 @@ pub(super) struct Malformed;
 //= rfc7692 5 MUST NOT 1: one extension at most is answered, so none is beside it that wants RSV1
 //= rfc7692 5 MUST NOT 2: nor one before it that depends on frames
 //= rfc7692 5 MUST NOT 3: where none can be kept there is no answer
-pub(super) fn accept(fields: Fields<'_>, wished: Option<DeflateParameters>) -> Result<Option<Answer>, Malformed> {
+pub(super) fn accept<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    wished: Option<DeflateParameters>,
+) -> Result<Option<Answer>, Malformed> {
     let mut answer = None;
     // All are walked over, also behind one that was taken: the field is well-formed as a whole, or it is not.
-    for extension in all(fields) {
+    for extension in all(lines) {
         let extension = extension?;
         if let (None, Some(wished), true) = (answer, wished, extension.is_deflate()) {
             answer = params::accept(extension.parameters(), wished);
@@ -50,7 +53,7 @@ pub(super) fn confirm(
     fields: Fields<'_>,
     offered: Option<DeflateParameters>,
 ) -> Result<Option<DeflateParameters>, ResponseError> {
-    let mut extensions = all(fields);
+    let mut extensions = all(fields.values(NAME));
     let Some(first) = extensions.next() else { return Ok(None) };
     match (first, extensions.next(), offered) {
         (Ok(extension), None, Some(offered)) if extension.is_deflate() => {
@@ -80,8 +83,7 @@ impl<'a> Extension<'a> {
 }
 
 /// All extensions of all lines. After one that is malformed nothing more is worth asking for.
-fn all<'a>(fields: Fields<'a>) -> impl Iterator<Item = Result<Extension<'a>, Malformed>> + use<'a> {
-    let mut lines = fields.all(NAME);
+fn all<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = Result<Extension<'a>, Malformed>> {
     // What is left of a line, and whether an extension stood on it.
     let mut line: Option<(&'a [u8], bool)> = None;
     let mut extensions = 0;
@@ -90,7 +92,7 @@ fn all<'a>(fields: Fields<'a>) -> impl Iterator<Item = Result<Extension<'a>, Mal
             let (rest, found) = match &mut line {
                 Some((rest, found)) => (rest, found),
                 None => {
-                    line = Some((lines.next()?.value, false));
+                    line = Some((lines.next()?, false));
                     continue;
                 }
             };
@@ -170,7 +172,7 @@ impl Iterator for Value<'_> {
 }
 
 fn token<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
-    let length = rest.iter().take_while(|byte| is_token_byte(**byte)).count();
+    let length = rest.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(rest.len());
     let (token, after) = rest.split_at_checked(length).ok_or(Malformed)?;
     *rest = after;
     if length > 0 { Ok(token) } else { Err(Malformed) }
@@ -219,7 +221,7 @@ mod tests {
 
     fn count(fields: Fields<'_>) -> Result<usize, Malformed> {
         let mut extensions = 0;
-        for extension in all(fields) {
+        for extension in all(fields.values(NAME)) {
             extension?;
             extensions += 1;
         }
@@ -270,8 +272,7 @@ mod tests {
 
     /// The width that was agreed on for the server's window says which of the offers was taken.
     fn taken(lines: &[&str]) -> Result<Option<u8>, Malformed> {
-        let pairs: Vec<(&str, &[u8])> = lines.iter().map(|line| (NAME, line.as_bytes())).collect();
-        let answer = accept(Fields::from(&pairs[..]), Some(DeflateParameters::default()))?;
+        let answer = accept(lines.iter().map(|line| line.as_bytes()), Some(DeflateParameters::default()))?;
         Ok(answer.map(|answer| answer.parameters.server_max_window_bits.get()))
     }
 

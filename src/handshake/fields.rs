@@ -4,7 +4,8 @@
 //! copies nothing. [`Lines`] is the same text being written, and the one place that checks what the caller puts in: no CR,
 //! LF or NUL gets past it, so no value can begin a field, or a message, of its own.
 
-use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
 
 use super::token::{is_token, trim};
 use crate::error::BuildError;
@@ -58,12 +59,17 @@ impl<'a> Fields<'a> {
 
     /// All fields.
     pub fn iter(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        self.raw().map(field)
+    }
+
+    /// All fields, by the bytes of their names: most walks look for one name, and need the text of no other.
+    pub(super) fn raw(&self) -> impl Iterator<Item = Raw<'a>> + use<'a> {
         let mut source = self.0;
         core::iter::from_fn(move || match &mut source {
             Source::Pairs(pairs) => {
                 let (&(name, value), rest) = pairs.split_first()?;
                 *pairs = rest;
-                Some(Field { name, value: trim(value) })
+                Some((name.as_bytes(), trim(value)))
             }
             Source::Lines(lines) => {
                 let colon = memchr::memchr(b':', lines)?;
@@ -72,20 +78,32 @@ impl<'a> Fields<'a> {
                 let end = memchr::memchr(b'\r', value)?;
                 let (value, rest) = value.split_at_checked(end)?;
                 *lines = rest.get(2..).unwrap_or_default();
-                Some(Field { name: core::str::from_utf8(name).unwrap_or_default(), value: trim(value) })
+                Some((name, trim(value)))
             }
         })
     }
 
     /// The fields of one name, in order.
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = Field<'a>> + use<'a, 'n> {
-        self.iter().filter(move |field| field.is(name))
+        self.raw().filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(field)
+    }
+
+    /// The values of the fields of one name, in order.
+    pub(super) fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.all(name).map(|field| field.value)
     }
 
     /// The first field of a name.
     pub fn first(&self, name: &str) -> Option<Field<'a>> {
         self.all(name).next()
     }
+}
+
+/// Name and value.
+pub(super) type Raw<'a> = (&'a [u8], &'a [u8]);
+
+fn field((name, value): Raw<'_>) -> Field<'_> {
+    Field { name: core::str::from_utf8(name).unwrap_or_default(), value }
 }
 
 impl<'a> From<&'a [(&'a str, &'a [u8])]> for Fields<'a> {
@@ -97,13 +115,32 @@ impl<'a> From<&'a [(&'a str, &'a [u8])]> for Fields<'a> {
 
 /// Header fields to be sent, as lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lines(String);
+pub(crate) struct Lines(Vec<u8>);
 
 impl Lines {
+    /// None yet, behind the first line of a head; with room for fields of that length.
+    pub(crate) fn behind(first_line: &str, length: usize) -> Lines {
+        let mut lines = Vec::with_capacity(first_line.len() + length);
+        lines.extend_from_slice(first_line.as_bytes());
+        Lines(lines)
+    }
+
     /// Appends a field that the caller wants to send.
     pub(crate) fn push_checked(&mut self, name: &str, value: &str) -> Result<(), BuildError> {
-        const RESERVED: [&str; 7] =
-            ["connection", "content-length", "host", "origin", "transfer-encoding", "upgrade", "trailer"];
+        //= rfc9113 8.2.2 MUST NOT 1: nothing is sent that is a field of a connection of HTTP/1.1
+        //= rfc9113 8.2.2 MUST NOT 2: nor TE
+        const RESERVED: [&str; 10] = [
+            "connection",
+            "content-length",
+            "host",
+            "keep-alive",
+            "origin",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ];
         if !is_token(name) {
             return Err(BuildError::InvalidName);
         }
@@ -117,32 +154,53 @@ impl Lines {
     }
 
     /// Appends a field of the engine's own.
-    pub(crate) fn push(&mut self, name: &str, value: &str) {
-        self.push_list(name, [value]);
+    pub(crate) fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        for part in [name.as_bytes(), b": ", value.as_ref(), b"\r\n"] {
+            self.0.extend_from_slice(part);
+        }
     }
 
     /// Appends a field whose value is a list.
     pub(crate) fn push_list<'v>(&mut self, name: &str, values: impl IntoIterator<Item = &'v str>) {
-        self.0.push_str(name);
-        let mut separator = ": ";
+        self.0.extend_from_slice(name.as_bytes());
+        let mut separator = b": ";
         for value in values {
-            self.0.push_str(separator);
-            self.0.push_str(value);
-            separator = ", ";
+            self.0.extend_from_slice(separator);
+            self.0.extend_from_slice(value.as_bytes());
+            separator = b", ";
         }
-        self.0.push_str("\r\n");
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends a field of the engine's own, whose value knows how it is written.
+    pub(crate) fn push_displayed(&mut self, name: &str, value: &impl fmt::Display) {
+        // Lines take all that they are given.
+        let _ = write!(self, "{name}: {value}\r\n");
+    }
+
+    /// The whole head, closed by its empty line.
+    pub(crate) fn into_head(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"\r\n");
+        self.0
     }
 
     pub(crate) fn append(&mut self, other: &Lines) {
-        self.0.push_str(&other.0);
+        self.0.extend_from_slice(&other.0);
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        &self.0
     }
 
     pub(crate) fn fields(&self) -> Fields<'_> {
         Fields::from_lines(self.as_bytes())
+    }
+}
+
+impl Write for Lines {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -154,8 +212,6 @@ pub(super) fn check_value(value: &str) -> Result<(), BuildError> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
 
     #[test]

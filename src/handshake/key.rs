@@ -2,13 +2,28 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
+use sha1::block_api::compress;
 
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+use super::token::{BASE64, are_of};
+
+/// What is hashed, with the place of the key and the byte that ends it (FIPS 180-4 §5.1.1).
+const HASHED: &[u8; 64] = b"------------------------258EAFA5-E914-47DA-95CA-C5AB0DC85B11\x80\0\0\0";
 
 /// The value of `Sec-WebSocket-Accept` for a key, computed over its text as it was sent, not over what it decodes to.
-pub(super) fn accept(key: &str) -> AcceptKey {
-    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+pub(super) fn accept(key: &Key) -> AcceptKey {
+    // It always has 60 bytes, so the second of its blocks is nothing but its length in bits.
+    let mut blocks = [*HASHED, [0; 64]];
+    let [first, [.., high, low]] = &mut blocks;
+    if let Some(place) = first.first_chunk_mut() {
+        *place = *key;
+    }
+    [*high, *low] = 480u16.to_be_bytes();
+    let mut state = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
+    compress(&mut state, &blocks);
+    let mut digest = [0; 20];
+    for (to, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
+        *to = word.to_be_bytes();
+    }
     let mut text = [0; 28];
     // 20 bytes are exactly 28 characters.
     let _ = STANDARD.encode_slice(digest, &mut text);
@@ -16,25 +31,30 @@ pub(super) fn accept(key: &str) -> AcceptKey {
 }
 
 /// The base64 of 16 random bytes: a client's `Sec-WebSocket-Key`.
-pub(super) fn encode(nonce: [u8; 16]) -> [u8; 24] {
+pub(super) fn encode(nonce: [u8; 16]) -> Key {
     let mut text = [0; 24];
     // 16 bytes are exactly 24 characters.
     let _ = STANDARD.encode_slice(nonce, &mut text);
     text
 }
 
-/// Whether a `Sec-WebSocket-Key` decodes to exactly 16 bytes.
-pub(super) fn is_valid(key: &str) -> bool {
-    let mut nonce = [0; 18];
-    key.len() == 24 && STANDARD.decode_slice(key, &mut nonce) == Ok(16)
+/// A `Sec-WebSocket-Key`, if it decodes to exactly 16 bytes: 22 digits, of which the last has only two bits to say, and
+/// the padding. Nobody wants the bytes, so none are decoded.
+pub(super) fn valid(key: &[u8]) -> Option<&Key> {
+    let key: &Key = key.try_into().ok()?;
+    let [digits @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] = key else { return None };
+    are_of(BASE64, digits).then_some(key)
 }
+
+/// The base64 of 16 bytes.
+pub(super) type Key = [u8; 24];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AcceptKey([u8; 28]);
 
 impl AcceptKey {
-    pub(super) fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.0).unwrap_or_default()
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -44,7 +64,7 @@ mod tests {
 
     #[test]
     fn trap_2_the_sample_of_the_rfc() {
-        assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ==").as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ==").as_bytes(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(&encode(*b"the sample nonce"), b"dGhlIHNhbXBsZSBub25jZQ==");
     }
 
@@ -63,7 +83,8 @@ mod tests {
             ("-AAAAAAAAAAAAAAAAAAAAA==", false),
             ("", false),
         ] {
-            assert_eq!(is_valid(key), valid, "{key:?}");
+            assert_eq!(super::valid(key.as_bytes()).is_some(), valid, "{key:?}");
+            assert_eq!(STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16), valid, "{key:?}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub use self::accept::{Accept, Response, Subprotocol};
 pub(crate) use self::connect::Asked;
 pub use self::connect::Connect;
 pub use self::fields::{Field, Fields};
+pub(crate) use self::request::Facts;
 pub use self::request::{Classified, HttpVersion, Request, RequestHead};
 pub use self::response::ResponseHead;
+pub(crate) use self::token::is_token;
 pub use self::url::Url;

@@ -5,20 +5,22 @@
 //! fail.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::ops::Deref;
 
 use bytes::Bytes;
 
 use super::accept::{Accept, Response, Subprotocol};
-use super::fields::{Fields, Lines};
-use super::token::{contains, elements, is_token};
+use super::fields::{Fields, Lines, Raw};
+use super::key::Key;
+use super::token::{HOST, contains, elements, is, is_of, is_token};
 use super::{extensions, key};
 use crate::config::{Agreed, Config};
 use crate::deflate::params::Answer;
 use crate::error::RequestError;
 
 const MAX_SUBPROTOCOLS: usize = 64;
+const SUBPROTOCOLS: &str = "Sec-WebSocket-Protocol";
 
 /// The version of HTTP that carried a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +54,7 @@ pub struct Request<'a> {
     host: &'a str,
     origin: Option<&'a str>,
     /// None where RFC 8441 has no need of one.
-    key: Option<&'a str>,
+    key: Option<&'a Key>,
     /// What is answered to its offers of permessage-deflate.
     deflate: Option<Answer>,
 }
@@ -122,20 +124,25 @@ impl<'a> RequestHead<'a> {
     /// Judges the head by the rules of RFC 6455 §4.2.1, or RFC 8441 §5 over HTTP/2, and by the configured origin policy.
     //= rfc6455 10.7 MUST 1: what comes in is checked
     pub fn classify(self, config: &Config) -> Classified<'a> {
-        match self.judge(config) {
+        self.classify_by(&Facts::of(self.fields.raw()), config)
+    }
+
+    /// The same, where somebody walked over the fields already.
+    pub(crate) fn classify_by(self, facts: &Facts<'a>, config: &Config) -> Classified<'a> {
+        match self.judge(facts, config) {
             Ok(Some(request)) => Classified::WebSocket(request),
             Ok(None) => Classified::Plain(self),
             Err(error) => Classified::Refused(error),
         }
     }
 
-    fn judge(self, config: &Config) -> Result<Option<Request<'a>>, RequestError> {
-        let facts = Facts::of(self.fields)?;
-        let host = self.host(&facts)?;
-        if self.version != HttpVersion::Http2 && facts.has_body {
+    fn judge(self, facts: &Facts<'a>, config: &Config) -> Result<Option<Request<'a>>, RequestError> {
+        let has_body = facts.has_body()?;
+        let host = self.host(facts)?;
+        if self.version != HttpVersion::Http2 && has_body {
             return Err(RequestError::Body);
         }
-        if !self.asks_for_websocket(&facts)? {
+        if !self.asks_for_websocket(facts)? {
             return Ok(None);
         }
         let host = host.ok_or(RequestError::InvalidHost)?;
@@ -149,9 +156,10 @@ impl<'a> RequestHead<'a> {
         }
         let key = if self.version == HttpVersion::Http2 { None } else { Some(facts.key()?) };
         let origin = facts.origin(config, host)?;
-        check_subprotocols(self.fields)?;
+        facts.check_subprotocols(self.fields)?;
         let wished = config.compression().map(|compression| compression.parameters());
-        let deflate = extensions::accept(self.fields, wished).map_err(|_| RequestError::InvalidExtensions)?;
+        let offers = facts.extensions.values(self.fields, extensions::NAME);
+        let deflate = extensions::accept(offers, wished).map_err(|_| RequestError::InvalidExtensions)?;
         Ok(Some(Request { head: self, host, origin, key, deflate }))
     }
 
@@ -205,7 +213,7 @@ impl<'a> Request<'a> {
 
     /// The subprotocols that the client offers, best first (RFC 6455 §1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        subprotocols(self.head.fields).filter_map(Result::ok)
+        subprotocols(self.head.fields.values(SUBPROTOCOLS)).filter_map(Result::ok)
     }
 
     /// The first of the offered subprotocols that is also one of `mine`. Names are compared with regard to case.
@@ -224,36 +232,40 @@ impl<'a> Request<'a> {
     //= rfc6455 11.3.3 MUST NOT 1: one accept key
     //= rfc6455 11.3.4 MUST NOT 1: one subprotocol
     pub fn answer(&self, accept: &Accept<'_>) -> (Response, Agreed) {
-        let mut fields = Lines::default();
-        let status = match self.key {
-            Some(key) => {
-                fields.push("Upgrade", "websocket");
-                fields.push("Connection", "Upgrade");
-                fields.push("Sec-WebSocket-Accept", key::accept(key).as_str());
-                101
-            }
-            None => 200,
-        };
+        let (fields, agreed) = self.answer_behind("", accept);
+        (Response::from_parts(if self.key.is_some() { 101 } else { 200 }, fields, Bytes::new()), agreed)
+    }
+
+    /// The fields of that response, behind a first line that the carrier writes.
+    pub(crate) fn answer_behind(&self, first_line: &str, accept: &Accept<'_>) -> (Lines, Agreed) {
         // One that was selected from another request is not answered here.
         let subprotocol = accept.subprotocol.filter(|chosen| self.subprotocols().any(|offered| offered == chosen.0));
-        if let Some(Subprotocol(name)) = subprotocol {
-            fields.push("Sec-WebSocket-Protocol", name);
-        }
         let deflate = match &accept.config {
             None => self.deflate,
             // The session's own wishes.
             Some(config) => {
                 let wished = config.compression().map(|compression| compression.parameters());
-                extensions::accept(self.head.fields, wished).unwrap_or_default()
+                extensions::accept(self.head.fields.values(extensions::NAME), wished).unwrap_or_default()
             }
         };
+        // Allocated once: 95 is what the key takes, with the empty line; few answers on an extension take more than 46.
+        let subprotocol_length = subprotocol.map_or(0, |name| name.0.len() + 26);
+        let length = 95 + subprotocol_length + deflate.map_or(0, |_| 46) + accept.fields.as_bytes().len();
+        let mut fields = Lines::behind(first_line, length);
+        if let Some(key) = self.key {
+            fields.push("Upgrade", "websocket");
+            fields.push("Connection", "Upgrade");
+            fields.push("Sec-WebSocket-Accept", key::accept(key).as_bytes());
+        }
+        if let Some(Subprotocol(name)) = subprotocol {
+            fields.push("Sec-WebSocket-Protocol", name);
+        }
         if let Some(answer) = deflate {
-            fields.push("Sec-WebSocket-Extensions", &answer.to_string());
+            fields.push_displayed("Sec-WebSocket-Extensions", &answer);
         }
         fields.append(&accept.fields);
         let subprotocol = subprotocol.map(|Subprotocol(name)| Box::from(name));
-        let agreed = Agreed { subprotocol, deflate: deflate.map(|answer| answer.parameters) };
-        (Response::from_parts(status, fields, Bytes::new()), agreed)
+        (fields, Agreed { subprotocol, deflate: deflate.map(|answer| answer.parameters) })
     }
 }
 
@@ -275,6 +287,16 @@ enum Once<'a> {
 }
 
 impl<'a> Once<'a> {
+    /// The values of a field that may stand more often too, found without another walk where it does not.
+    fn values<'n>(self, fields: Fields<'a>, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let (one, more) = match self {
+            Once::None => (None, None),
+            Once::One(value) => (Some(value), None),
+            Once::More => (None, Some(fields.values(name))),
+        };
+        one.into_iter().chain(more.into_iter().flatten())
+    }
+
     fn add(&mut self, value: &'a [u8]) {
         *self = match self {
             Once::None => Once::One(value),
@@ -285,53 +307,78 @@ impl<'a> Once<'a> {
 
 /// What one walk over the fields noted.
 #[derive(Default)]
-struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     host: Once<'a>,
     key: Once<'a>,
     version: Once<'a>,
     origin: Once<'a>,
+    length: Once<'a>,
+    subprotocols: Once<'a>,
+    extensions: Once<'a>,
     upgrade: bool,
     connection: bool,
-    has_body: bool,
+    is_encoded: bool,
 }
 
 impl<'a> Facts<'a> {
-    fn of(fields: Fields<'a>) -> Result<Facts<'a>, RequestError> {
+    /// Notes what concerns us in fields given by name and value.
+    pub(crate) fn of(fields: impl Iterator<Item = Raw<'a>>) -> Facts<'a> {
         let mut facts = Facts::default();
-        let mut length = Once::None;
-        for field in fields.iter() {
+        for (name, value) in fields {
             // The length of a name rules out most others before a byte is compared.
-            match field.name.len() {
-                4 if field.is("host") => facts.host.add(field.value),
-                6 if field.is("origin") => facts.origin.add(field.value),
-                7 if field.is("upgrade") => facts.upgrade |= contains(field.value, "websocket"),
-                10 if field.is("connection") => facts.connection |= contains(field.value, "upgrade"),
-                14 if field.is("content-length") => length.add(field.value),
-                17 if field.is("sec-websocket-key") => facts.key.add(field.value),
-                17 if field.is("transfer-encoding") => facts.has_body = true,
-                21 if field.is("sec-websocket-version") => facts.version.add(field.value),
+            match name.len() {
+                4 if is(name, b"Host") => facts.host.add(value),
+                6 if is(name, b"Origin") => facts.origin.add(value),
+                7 if is(name, b"Upgrade") => facts.upgrade |= contains(value, b"websocket"),
+                10 if is(name, b"Connection") => facts.connection |= contains(value, b"Upgrade"),
+                14 if is(name, b"Content-Length") => facts.length.add(value),
+                17 if is(name, b"Sec-WebSocket-Key") => facts.key.add(value),
+                17 if is(name, b"Transfer-Encoding") => facts.is_encoded = true,
+                21 if is(name, b"Sec-WebSocket-Version") => facts.version.add(value),
+                22 if is(name, SUBPROTOCOLS.as_bytes()) => facts.subprotocols.add(value),
+                24 if is(name, extensions::NAME.as_bytes()) => facts.extensions.add(value),
                 _ => {}
             }
         }
-        match length {
-            Once::None => {}
+        facts
+    }
+
+    fn has_body(&self) -> Result<bool, RequestError> {
+        match self.length {
+            Once::None => Ok(self.is_encoded),
             Once::One(length) if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => {
-                facts.has_body |= length.iter().any(|digit| *digit != b'0');
+                Ok(self.is_encoded || length.iter().any(|digit| *digit != b'0'))
             }
-            _ => return Err(RequestError::Malformed),
+            _ => Err(RequestError::Malformed),
         }
-        Ok(facts)
     }
 
     // RFC 6455 §4.2.1 (5): the base64 of 16 bytes, and once.
-    fn key(&self) -> Result<&'a str, RequestError> {
+    fn key(&self) -> Result<&'a Key, RequestError> {
         match self.key {
             Once::None => Err(RequestError::MissingKey),
             Once::More => Err(RequestError::InvalidKey),
-            Once::One(key) => {
-                core::str::from_utf8(key).ok().filter(|key| key::is_valid(key)).ok_or(RequestError::InvalidKey)
-            }
+            Once::One(key) => key::valid(key).ok_or(RequestError::InvalidKey),
         }
+    }
+
+    // RFC 6455 §4.2.1 (8): a list of tokens.
+    fn check_subprotocols(&self, fields: Fields<'a>) -> Result<(), RequestError> {
+        if matches!(self.subprotocols, Once::None) {
+            return Ok(());
+        }
+        let mut seen = [""; MAX_SUBPROTOCOLS];
+        let mut count = 0;
+        for name in subprotocols(self.subprotocols.values(fields, SUBPROTOCOLS)) {
+            let name = name?;
+            // RFC 6455 §4.1 (10): none stands twice. They are few, so each is compared with those before it.
+            if seen.iter().take(count).any(|other| *other == name) {
+                return Err(RequestError::InvalidSubprotocol);
+            }
+            *seen.get_mut(count).ok_or(RequestError::InvalidSubprotocol)? = name;
+            count += 1;
+        }
+        if count == 0 { Err(RequestError::InvalidSubprotocol) } else { Ok(()) }
     }
 
     //= rfc6455 4.2.2 MUST 3: an origin that is not wanted gets 403
@@ -351,6 +398,10 @@ impl<'a> Facts<'a> {
 
 /// The authority in a target of absolute form.
 fn authority_of(target: &str) -> Option<&str> {
+    // Nearly every target is a path, which need not be searched for a scheme.
+    if target.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
     let known = ["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     known.then(|| rest.split(['/', '?']).next().unwrap_or_default())
@@ -359,45 +410,29 @@ fn authority_of(target: &str) -> Option<&str> {
 /// Origin form or absolute form, without a fragment.
 fn is_target(target: &str) -> bool {
     (target.starts_with('/') || authority_of(target).is_some())
-        && target.bytes().all(|byte| matches!(byte, 0x21..=0x7E) && byte != b'#')
+        // All bytes are looked at, so many at a time.
+        && target.bytes().fold(true, |fine, byte| fine & matches!(byte, 0x21..=0x7E) & (byte != b'#'))
 }
 
 /// A host and perhaps a port, as `Host` has them (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(super) fn is_authority(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) if address.parse::<core::net::Ipv6Addr>().is_ok() => {
-            return rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
-        }
-        Some(_) => return false,
-        None => host.split_once(':').map_or((host, ""), |(name, port)| (name, port)),
-    };
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_name) && is_port(port)
-}
-
-fn is_port(port: &str) -> bool {
-    port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-// RFC 6455 §4.2.1 (8): a list of tokens.
-fn check_subprotocols(fields: Fields<'_>) -> Result<(), RequestError> {
-    let mut seen = [""; MAX_SUBPROTOCOLS];
-    let mut count = 0;
-    for name in subprotocols(fields) {
-        let name = name?;
-        // RFC 6455 §4.1 (10): none stands twice. They are few, so each is compared with those before it.
-        if seen.iter().take(count).any(|other| *other == name) {
-            return Err(RequestError::InvalidSubprotocol);
-        }
-        *seen.get_mut(count).ok_or(RequestError::InvalidSubprotocol)? = name;
-        count += 1;
+    if let Some(literal) = host.strip_prefix('[') {
+        return literal
+            .split_once(']')
+            .is_some_and(|(address, rest)| address.parse::<core::net::Ipv6Addr>().is_ok() && is_port(rest));
     }
-    let lists_nothing = count == 0 && fields.first("sec-websocket-protocol").is_some();
-    if lists_nothing { Err(RequestError::InvalidSubprotocol) } else { Ok(()) }
+    let end = host.bytes().position(|byte| !is_of(HOST, byte)).unwrap_or(host.len());
+    end > 0 && host.get(end..).is_some_and(is_port)
 }
 
-fn subprotocols<'a>(fields: Fields<'a>) -> impl Iterator<Item = Result<&'a str, RequestError>> + use<'a> {
-    fields.all("sec-websocket-protocol").flat_map(|field| elements(field.value)).map(|name| {
+/// What may follow the name of a host.
+fn is_port(rest: &str) -> bool {
+    let digits = |port: &str| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    rest.is_empty() || rest.strip_prefix(':').is_some_and(digits)
+}
+
+fn subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = Result<&'a str, RequestError>> {
+    lines.flat_map(elements).map(|name| {
         core::str::from_utf8(name).ok().filter(|name| is_token(name)).ok_or(RequestError::InvalidSubprotocol)
     })
 }

@@ -5,9 +5,9 @@
 
 use core::mem::MaybeUninit;
 
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::error::{RequestError, ResponseError};
-use crate::handshake::{Fields, HttpVersion, RequestHead, ResponseHead};
+use crate::handshake::{Classified, Facts, Fields, HttpVersion, RequestHead, ResponseHead};
 
 use super::scan::{Allowed, ScanError};
 
@@ -16,21 +16,26 @@ pub(crate) fn allowed(limits: &Limits) -> Allowed {
     Allowed { first_line: limits.target, fields: limits.fields.min(Limits::MAX_FIELDS), total: limits.head }
 }
 
-/// Parses the complete head of a request.
-pub(crate) fn request(head: &[u8]) -> Result<RequestHead<'_>, RequestError> {
+/// Parses and judges the complete head of a request; says whether its method is HEAD, too. What concerns us is noted from
+/// the fields as they were parsed, not from their lines, which would have to be searched again.
+pub(crate) fn request<'a>(head: &'a [u8], config: &Config) -> (bool, Classified<'a>) {
     let head = without_empty_lines(head);
     let mut slots = [const { MaybeUninit::uninit() }; Limits::MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, &mut slots) {
         Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::Version) if names_version(head) => return Err(RequestError::UnsupportedHttpVersion),
-        Err(httparse::Error::TooManyHeaders) => return Err(RequestError::TooManyFields),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(RequestError::Malformed),
+        Err(httparse::Error::Version) if names_version(head) => {
+            return (false, Classified::Refused(RequestError::UnsupportedHttpVersion));
+        }
+        Err(httparse::Error::TooManyHeaders) => return (false, Classified::Refused(RequestError::TooManyFields)),
+        Ok(httparse::Status::Partial) | Err(_) => return (false, Classified::Refused(RequestError::Malformed)),
     }
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
-        return Err(RequestError::Malformed);
+        return (false, Classified::Refused(RequestError::Malformed));
     };
-    Ok(RequestHead::new(method, target, http_version(version), lines(head)))
+    let facts = Facts::of(parsed.headers.iter().map(|header| (header.name.as_bytes(), header.value)));
+    let head = RequestHead::new(method, target, http_version(version), lines(head));
+    (method == "HEAD", head.classify_by(&facts, config))
 }
 
 /// Parses the complete head of a response.

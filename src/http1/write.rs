@@ -6,7 +6,8 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::handshake::{Asked, Response};
+use crate::config::Agreed;
+use crate::handshake::{Accept, Asked, Request, Response};
 
 /// Writes a client's request.
 //= rfc6455 4.1 MUST 15: a well-formed HTTP request
@@ -21,11 +22,10 @@ pub(crate) fn request(asked: &Asked, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the 101 that upgrades the connection.
-pub(crate) fn upgrade(response: &Response, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-    out.extend_from_slice(response.lines());
-    out.extend_from_slice(b"\r\n");
+/// The 101 that upgrades the connection, and what it agrees on.
+pub(crate) fn upgrade(request: &Request<'_>, accept: &Accept<'_>) -> (Vec<u8>, Agreed) {
+    let (fields, agreed) = request.answer_behind("HTTP/1.1 101 Switching Protocols\r\n", accept);
+    (fields.into_head(), agreed)
 }
 
 /// Writes the head of any other response; says whether its body follows.

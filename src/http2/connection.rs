@@ -15,23 +15,26 @@
 //! So frames that were under way when we reset a stream are dropped, and never answered with another reset. They serve
 //! nothing, and are paid for as such.
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::ToString;
+mod heads;
+mod reading;
+
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use self::reading::Reading;
 use super::error::{ErrorCode, Http2Error, Scope};
-use super::floods::{Answers, Floods};
+use super::floods::Floods;
 use super::flow::{self, Window};
 use super::frame::{self, Kind};
 use super::head::{Fault, Head};
-use super::hpack::{Decoder, Encoder, Indexing};
+use super::hpack::{Decoder, Encoder, HpackError};
 use super::output::Output;
+use super::schedule::Carried;
 use super::settings::Settings;
+use super::streams::Streams;
 use crate::config::Config;
-use crate::handshake::{Asked, Response};
-use crate::time::{Instant, Timer};
+use crate::time::Instant;
 
 /// What a client's connection begins with (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,8 +58,10 @@ pub(crate) enum Arrived {
     Data { stream: u32, length: usize },
     /// The peer sends no more on this stream.
     End(u32),
-    /// The peer, or a fault of its, ended this stream.
-    Reset(u32, ErrorCode),
+    /// The peer reset this stream.
+    Reset(u32),
+    /// The peer broke a rule on this stream, which was reset for it.
+    Broken(u32),
     /// The peer's first settings, or other ones.
     Settings,
     /// The peer will open no more streams, and has acted on none of ours above this one.
@@ -69,22 +74,27 @@ pub(crate) enum Arrived {
 #[derive(Debug)]
 pub(crate) struct Connection<S> {
     role: Role,
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     ours: Settings,
     theirs: Settings,
+    /// The largest initial window in a frame of settings that is under way.
+    largest_window: Option<u32>,
     /// The peer's first settings have come.
     has_settings: bool,
     /// Ours were acknowledged.
     is_acknowledged: bool,
     decoder: Decoder,
     pub(super) encoder: Encoder,
-    pub(super) streams: BTreeMap<u32, Box<Stream<S>>>,
+    pub(super) streams: Streams<S>,
     /// Streams whose sessions may have changed since they were last looked at.
     pub(super) touched: Vec<u32>,
     pub(super) deadlines: BTreeSet<(Instant, u32)>,
     /// The highest stream that the peer opened, and that we did.
     highest_theirs: u32,
     highest_ours: u32,
+    /// The highest of ours that the peer was asked for; how many are above it, and wait.
+    highest_asked: u32,
+    pub(super) unasked: usize,
     /// What the peer may still send on the connection, and what it has sent and is to be credited with.
     receive_window: Window,
     uncredited: u32,
@@ -94,38 +104,17 @@ pub(crate) struct Connection<S> {
     filled: u8,
     block: Block,
     pub(super) floods: Floods,
-    /// What of our output the peer caused.
-    answers: Answers,
     failed: bool,
     /// We accept no more streams.
     is_draining: bool,
+    /// The last stream of the peer's that we acted on, once we have told it.
+    last_taken: Option<u32>,
     /// The peer accepts no more streams.
     gone_away: bool,
-}
-
-/// A stream that is not closed.
-#[derive(Debug)]
-pub(crate) struct Stream<S> {
-    pub(crate) session: S,
-    /// What we may send, as far as it differs from the peer's initial window.
-    pub(super) send_window: Window,
-    receive_window: Window,
-    uncredited: u32,
-    /// Its session takes nothing for now, so the peer gets no credit on it.
-    held: bool,
-    /// The peer has sent END_STREAM, or we have.
-    pub(super) ended_theirs: bool,
-    pub(super) ended_ours: bool,
-    /// Its final head has arrived; what follows is DATA.
-    has_head: bool,
-    /// It carries bytes both ways, and so no fields behind its head (RFC 9113 §8.5).
-    is_tunnel: bool,
-    /// It is in the line of those that have something to send.
-    pub(super) is_ready: bool,
-    /// It is among those that are to be looked at.
-    pub(super) is_touched: bool,
-    /// When it must be looked at again, at the latest.
-    pub(super) deadline: Option<(Instant, Timer)>,
+    /// When the last call was.
+    pub(super) now: Instant,
+    /// When bytes last came or went.
+    pub(super) active: Instant,
 }
 
 /// A block of header fields under way.
@@ -136,66 +125,18 @@ struct Block {
     continuations: u8,
     end_stream: bool,
     is_under_way: bool,
+    since: Instant,
 }
 
-/// Where in the peer's bytes we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Preface,
-    Head,
-    /// The length of the padding of DATA.
-    Padding(frame::Head),
-    Data {
-        stream: u32,
-        left: u32,
-        padding: u32,
-        end: bool,
-    },
-    /// The padding and priority in front of a block's beginning.
-    BlockPrefix(frame::Head),
-    Block {
-        left: u32,
-        padding: u32,
-        last: bool,
-    },
-    /// A frame of at most eight bytes, or the first eight of one.
-    Fixed(frame::Head),
-    Settings {
-        left: u32,
-    },
-    Skip {
-        left: u32,
-    },
-}
-
-impl<S> Stream<S> {
-    fn new(session: S, receive_window: u32) -> Stream<S> {
-        Stream {
-            session,
-            send_window: Window::new(0),
-            receive_window: Window::new(receive_window),
-            uncredited: 0,
-            held: false,
-            ended_theirs: false,
-            ended_ours: false,
-            has_head: false,
-            is_tunnel: true,
-            is_ready: false,
-            is_touched: false,
-            deadline: None,
-        }
-    }
-
-    /// Whether neither side sends any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.ended_ours && self.ended_theirs
-    }
-}
-
-impl<S> Connection<S> {
+impl<S: Carried> Connection<S> {
     /// A connection that was just made. Our preface and settings are queued.
     pub(crate) fn new(role: Role, config: Arc<Config>, now: Instant) -> Connection<S> {
         let limits = &config.limits.http2;
+        //= rfc8441 3 MUST 1: the setting of the extended CONNECT is 0 or 1, all else is PROTOCOL_ERROR
+        //= rfc8441 3 MUST NOT 1: a setting that allowed the extended CONNECT is not taken back
+        //= rfc9113 6.5.2 MUST 3: a server that does not leave ENABLE_PUSH out says 0
+        //= rfc9113 6.5.2 MUST 6: what we say of MAX_FRAME_SIZE lies between 2^14 and 2^24 - 1
+        //= rfc9113 6.5.2 MUST NOT 2: a server never says 1 for ENABLE_PUSH
         let ours = Settings {
             enable_push: role == Role::Server,
             max_concurrent_streams: if role == Role::Server { limits.sessions } else { u32::MAX },
@@ -205,11 +146,20 @@ impl<S> Connection<S> {
             enable_connect_protocol: role == Role::Server,
             ..Settings::INITIAL
         };
+        //= rfc9113 6.9.1 MUST NOT 2: no window that we give grows beyond 2^31 - 1
         let connection_window = limits.connection_window.clamp(flow::INITIAL, flow::MAX);
-        let mut output = Output::default();
+        // What is far beyond the limit costs no more than what is just beyond.
+        let decoder = Decoder::with_limit(config.limits.head.saturating_mul(8));
+        let mut output = Output::new(limits.answers);
         if role == Role::Client {
+            //= rfc9113 3.4 MUST 1: behind the client's 24 bytes stand its settings
             output.push(PREFACE);
         }
+        //= rfc9113 3.2 MUST 1: over TLS too, both sides send their preface
+        //= rfc9113 3.3 MUST 2: a server by prior knowledge sends its preface
+        //= rfc9113 3.4 MUST 2: the first that a server sends is its settings
+        //= rfc9113 6.5 MUST 1: both sides begin with settings
+        //= rfc9113 6.5 MUST 5: SETTINGS is of stream 0
         let entries: Vec<u8> = ours.entries().flatten().collect();
         output.frame(Kind::Settings, 0, 0, &entries);
         if connection_window > flow::INITIAL {
@@ -218,20 +168,22 @@ impl<S> Connection<S> {
         Connection {
             reading: if role == Role::Server { Reading::Preface } else { Reading::Head },
             floods: Floods::new(limits, now),
-            answers: Answers::new(limits.answers),
             role,
             config,
             ours,
             theirs: Settings::INITIAL,
+            largest_window: None,
             has_settings: false,
             is_acknowledged: false,
-            decoder: Decoder::new(),
+            decoder,
             encoder: Encoder::new(),
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             touched: Vec::new(),
             deadlines: BTreeSet::new(),
             highest_theirs: 0,
             highest_ours: 0,
+            highest_asked: 0,
+            unasked: 0,
             receive_window: Window::new(connection_window),
             uncredited: 0,
             output,
@@ -240,7 +192,10 @@ impl<S> Connection<S> {
             block: Block::default(),
             failed: false,
             is_draining: false,
+            last_taken: None,
             gone_away: false,
+            now,
+            active: now,
         }
     }
 
@@ -251,6 +206,10 @@ impl<S> Connection<S> {
 
     /// Consumes bytes off the front of `input` up to something that matters; without that, all of them.
     pub(crate) fn receive(&mut self, input: &[u8], head: &mut Head, now: Instant) -> (usize, Option<Arrived>) {
+        self.now = now;
+        if !input.is_empty() {
+            self.active = now;
+        }
         if self.failed {
             return (input.len(), None);
         }
@@ -275,6 +234,11 @@ impl<S> Connection<S> {
     }
 
     /// Ends the connection for a fault of the peer's.
+    //= rfc9113 5.4 MAY 2: an error while a connection winds down can be told in a second GOAWAY
+    //= rfc9113 5.4 MUST 1: a frame that ends the connection is told so
+    //= rfc9113 5.4 SHOULD 1: one error of a stream and one of the connection are told at most
+    //= rfc9113 5.4.1 MUST 1: behind the GOAWAY of an error the transport is closed
+    //= rfc9113 6.8 MAY 1: there can be more than one GOAWAY
     pub(crate) fn fail(&mut self, error: Http2Error) {
         if !self.failed {
             self.go_away(error.code());
@@ -283,195 +247,61 @@ impl<S> Connection<S> {
     }
 
     /// Says that no more streams are accepted.
+    //= rfc9113 5.4.1 SHOULD 1: GOAWAY names the last stream that was received
+    //= rfc9113 8.7 MUST 1: GOAWAY names no stream below those that the application has seen
     pub(crate) fn go_away(&mut self, code: ErrorCode) {
         self.is_draining = true;
-        let [a, b, c, d] = self.highest_theirs.to_be_bytes();
+        //= rfc9113 6.8 MUST NOT 2: the last stream that was told never rises
+        let last = *self.last_taken.get_or_insert(self.highest_theirs);
+        let [a, b, c, d] = last.to_be_bytes();
         let [e, f, g, h] = code.get().to_be_bytes();
         self.output.frame(Kind::GoAway, 0, 0, &[a, b, c, d, e, f, g, h]);
-    }
-
-    fn walk(
-        &mut self,
-        input: &[u8],
-        at: &mut usize,
-        into: &mut Head,
-        now: Instant,
-    ) -> Result<Option<Arrived>, Http2Error> {
-        loop {
-            let rest = input.get(*at..).unwrap_or_default();
-            let arrived = match self.reading {
-                Reading::Preface => {
-                    let expected = PREFACE.get(usize::from(self.filled)..).unwrap_or_default();
-                    let there = expected.len().min(rest.len());
-                    if rest.get(..there) != expected.get(..there) {
-                        return Err(Http2Error::InvalidPreface);
-                    }
-                    *at += there;
-                    self.filled += there as u8;
-                    if there < expected.len() {
-                        return Ok(None);
-                    }
-                    self.go_to(Reading::Head);
-                    None
-                }
-                Reading::Head => {
-                    if !self.collect(rest, at, frame::HEAD) {
-                        return Ok(None);
-                    }
-                    let head = frame::Head::decode(self.scratch)?;
-                    self.begin(head, now)?
-                }
-                Reading::Padding(head) => {
-                    if !self.collect(rest, at, 1) {
-                        return Ok(None);
-                    }
-                    let padding = u32::from(self.scratch[0]);
-                    let left = head.length.checked_sub(1 + padding).ok_or(Http2Error::PaddingTooLong)?;
-                    let is_empty = left == 0 && !head.has(frame::END_STREAM);
-                    self.floods.idle_frames(u32::from(is_empty), now)?;
-                    self.credit(head.stream, 1);
-                    self.go_to(Reading::Data { stream: head.stream, left, padding, end: head.has(frame::END_STREAM) });
-                    None
-                }
-                Reading::Data { stream, left: left @ 1.., .. } => {
-                    let there = rest.len().min(left as usize);
-                    if there == 0 {
-                        return Ok(None);
-                    }
-                    if self.is_open(stream) {
-                        return Ok(Some(Arrived::Data { stream, length: left as usize }));
-                    }
-                    *at += there;
-                    self.took(there);
-                    None
-                }
-                Reading::Data { stream, left: 0, padding: padding @ 1.., end } => {
-                    let there = rest.len().min(padding as usize);
-                    if there == 0 {
-                        return Ok(None);
-                    }
-                    *at += there;
-                    self.credit(stream, there as u32);
-                    self.reading = Reading::Data { stream, left: 0, padding: padding - there as u32, end };
-                    None
-                }
-                Reading::Data { stream, end, .. } => {
-                    self.go_to(Reading::Head);
-                    if end { self.end(stream) } else { None }
-                }
-                Reading::BlockPrefix(head) => {
-                    let (padded, priority) = (usize::from(head.has(frame::PADDED)), head.has(frame::PRIORITY));
-                    let prefix = padded + if priority { 5 } else { 0 };
-                    if !self.collect(rest, at, prefix) {
-                        return Ok(None);
-                    }
-                    let padding = if padded > 0 { u32::from(self.scratch[0]) } else { 0 };
-                    let left = head.length.checked_sub(prefix as u32 + padding).ok_or(Http2Error::PaddingTooLong)?;
-                    self.go_to(Reading::Block { left, padding, last: head.has(frame::END_HEADERS) });
-                    None
-                }
-                Reading::Block { left: left @ 1.., padding, last } => {
-                    let there = rest.len().min(left as usize);
-                    if there == 0 {
-                        return Ok(None);
-                    }
-                    // One that is too large is answered; the bytes of one that is far too large are not even collected.
-                    if self.block.bytes.len() + there > self.config.limits.head.saturating_mul(2) {
-                        return Err(Http2Error::HeadTooLarge);
-                    }
-                    self.block.bytes.extend_from_slice(rest.get(..there).unwrap_or_default());
-                    *at += there;
-                    self.reading = Reading::Block { left: left - there as u32, padding, last };
-                    None
-                }
-                Reading::Block { padding: padding @ 1.., last, .. } => {
-                    let there = rest.len().min(padding as usize);
-                    if there == 0 {
-                        return Ok(None);
-                    }
-                    *at += there;
-                    self.reading = Reading::Block { left: 0, padding: padding - there as u32, last };
-                    None
-                }
-                Reading::Block { last, .. } => {
-                    self.go_to(Reading::Head);
-                    if last { self.end_block(into, now)? } else { None }
-                }
-                Reading::Fixed(head) => {
-                    let length = head.length.min(8);
-                    if !self.collect(rest, at, length as usize) {
-                        return Ok(None);
-                    }
-                    let [a, b, c, d, e, f, g, h, _] = self.scratch;
-                    self.go_to(Reading::Skip { left: head.length - length });
-                    self.act(head, [a, b, c, d, e, f, g, h], now)?
-                }
-                Reading::Settings { left: left @ 1.. } => {
-                    if !self.collect(rest, at, 6) {
-                        return Ok(None);
-                    }
-                    let [a, b, c, d, e, f, ..] = self.scratch;
-                    self.apply(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]))?;
-                    self.go_to(Reading::Settings { left: left - 6 });
-                    None
-                }
-                Reading::Settings { .. } => {
-                    self.go_to(Reading::Head);
-                    self.has_settings = true;
-                    self.answer(Kind::Settings, frame::ACK, 0, &[]);
-                    Some(Arrived::Settings)
-                }
-                Reading::Skip { left: left @ 1.. } => {
-                    let there = rest.len().min(left as usize);
-                    if there == 0 {
-                        return Ok(None);
-                    }
-                    *at += there;
-                    self.reading = Reading::Skip { left: left - there as u32 };
-                    None
-                }
-                Reading::Skip { .. } => {
-                    self.go_to(Reading::Head);
-                    None
-                }
-            };
-            if arrived.is_some() {
-                return Ok(arrived);
-            }
-        }
     }
 
     /// Judges a frame by its first nine bytes and the state of its stream, and says what follows.
     fn begin(&mut self, head: frame::Head, now: Instant) -> Result<Option<Arrived>, Http2Error> {
         let frame::Head { length, kind, stream, .. } = head;
+        //= rfc9113 5.5 MUST 3: frames of unknown types inside of a block are PROTOCOL_ERROR
+        //= rfc9113 6.2 MUST 3: anything else behind it is PROTOCOL_ERROR
+        //= rfc9113 6.10 MUST 2: anything else behind it is PROTOCOL_ERROR
+        //= rfc9113 8.1 MUST NOT 1: nothing stands between HEADERS and its CONTINUATION
         if self.block.is_under_way && (kind != Kind::Continuation || stream != self.block.stream) {
             return Err(Http2Error::ContinuationExpected);
         }
+        //= rfc9113 3.4 MUST 4: a connection that begins otherwise is PROTOCOL_ERROR
         if !self.has_settings && (kind != Kind::Settings || head.has(frame::ACK)) {
             return Err(Http2Error::MissingSettings);
         }
+        //= rfc9113 5.1 MUST 1: idle: whatever is not HEADERS or PRIORITY is PROTOCOL_ERROR
+        //= rfc9113 6.4 MUST 4: RST_STREAM of an idle stream is PROTOCOL_ERROR
         if matches!(kind, Kind::Data | Kind::RstStream | Kind::WindowUpdate) && self.is_idle(stream) {
             return Err(Http2Error::IdleStream);
         }
         let is_open = self.is_open(stream);
+        //= rfc9113 10.5 MAY 1: beyond the limits on such work lies ENHANCE_YOUR_CALM
+        //= rfc9113 10.5 SHOULD 2: what a peer can make us do for nothing is counted and limited
         let cost = match kind {
             Kind::Data if length == 0 && !(is_open && head.has(frame::END_STREAM)) => 1,
-            // Each setting may change every stream.
-            Kind::Settings => 1 + length / 6 * (1 + self.streams.len() as u32 / 16),
+            Kind::Settings => 1 + length / 6,
             Kind::Headers if !is_open && !self.is_idle(stream) => 1,
             Kind::RstStream if !is_open => 1,
             Kind::Data | Kind::Headers | Kind::RstStream | Kind::PushPromise => 0,
             Kind::Priority | Kind::Ping | Kind::GoAway | Kind::WindowUpdate | Kind::Continuation | Kind::Unknown => 1,
         };
         self.floods.idle_frames(cost, now)?;
-        self.answers.check(self.output.own())?;
+        self.output.check_answers()?;
         let next = match kind {
             Kind::Data => {
+                //= rfc9113 6.8 MUST 3: DATA behind GOAWAY is counted
+                //= rfc9113 6.9 MUST 1: what no window limits is always taken, as far as there are means
+                //= rfc9113 6.9 MUST 4: every frame of DATA counts for the connection
                 self.receive_window.receive(length)?;
-                match self.streams.get_mut(&stream).filter(|open| !open.is_over()) {
+                match self.streams.get_mut(stream).filter(|open| !open.is_over()) {
                     Some(open) if !open.ended_theirs && open.has_head => open.receive_window.receive(length)?,
                     Some(_) => {
                         self.go_to(Self::payload(head));
+                        //= rfc9113 5.1 MUST 5: half closed by the peer: its DATA and HEADERS are STREAM_CLOSED
+                        //= rfc9113 6.1 MUST 4: DATA behind the peer's end of its stream is STREAM_CLOSED
                         return Ok(Some(self.reset(stream, Http2Error::StreamClosed, now)?));
                     }
                     None => {}
@@ -480,8 +310,12 @@ impl<S> Connection<S> {
             }
             Kind::Headers => {
                 let is_ours = stream % 2 == 1;
+                // The first use of a number closes all below that were never used (§5.1.1), so those are no news.
+                //= rfc9113 5.1.1 MUST 4: a number that cannot come next is PROTOCOL_ERROR
                 match self.role {
+                    //= rfc9113 5.1 MUST 2: idle, of a server's number: HEADERS is PROTOCOL_ERROR too
                     Role::Server if !is_ours => return Err(Http2Error::InvalidStreamId),
+                    //= rfc9113 5.1 MUST 2: idle, of a server's number: HEADERS is PROTOCOL_ERROR too
                     Role::Client if self.is_idle(stream) => return Err(Http2Error::InvalidStreamId),
                     _ => {}
                 }
@@ -492,11 +326,13 @@ impl<S> Connection<S> {
                     continuations: 0,
                     end_stream: head.has(frame::END_STREAM),
                     is_under_way: true,
+                    since: now,
                 };
                 Reading::BlockPrefix(head)
             }
             Kind::Continuation => {
                 self.block.continuations += 1;
+                //= rfc9113 6.10 MUST 6: CONTINUATION anywhere else is PROTOCOL_ERROR
                 if !self.block.is_under_way {
                     return Err(Http2Error::ContinuationExpected);
                 }
@@ -512,22 +348,26 @@ impl<S> Connection<S> {
                 Reading::Head
             }
             Kind::Settings => Reading::Settings { left: length },
+            //= rfc9113 6.5.2 MUST 1: a client that wants no push takes PUSH_PROMISE for PROTOCOL_ERROR
+            //= rfc9113 6.6 MUST 4: anything else behind a promise in pieces is PROTOCOL_ERROR
+            //= rfc9113 6.6 MUST 7: a promise to who wants none is PROTOCOL_ERROR
+            //= rfc9113 6.6 MUST 10: a promise on any other stream is PROTOCOL_ERROR
+            //= rfc9113 6.6 MUST 12: a promise of a stream that cannot come next is PROTOCOL_ERROR
+            //= rfc9113 6.6 MUST 13: a promise of padding only is PROTOCOL_ERROR
+            //= rfc9113 8.4 MUST 5: a server takes PUSH_PROMISE for PROTOCOL_ERROR
             Kind::PushPromise => return Err(Http2Error::PushPromise),
             Kind::RstStream | Kind::Ping | Kind::GoAway | Kind::WindowUpdate => Reading::Fixed(head),
+            //= rfc9113 4.1 MUST 1: a frame of an unknown type is read over
+            //= rfc9113 5.5 MUST 1: unknown values mean nothing, wherever the protocol can be extended
+            //= rfc9113 5.5 MUST 2: frames of unknown types are dropped
             Kind::Priority | Kind::Unknown => Reading::Skip { left: length },
         };
         self.go_to(next);
+        //= rfc9113 6.3 MUST 2: PRIORITY of any length but 5 resets its stream with FRAME_SIZE_ERROR
         if kind == Kind::Priority && length != 5 && is_open {
             return Ok(Some(self.reset(stream, Http2Error::PriorityLength, now)?));
         }
         Ok(None)
-    }
-
-    fn payload(head: frame::Head) -> Reading {
-        if head.has(frame::PADDED) {
-            return Reading::Padding(head);
-        }
-        Reading::Data { stream: head.stream, left: head.length, padding: 0, end: head.has(frame::END_STREAM) }
     }
 
     /// Acts on a frame of which eight bytes matter at most.
@@ -537,15 +377,21 @@ impl<S> Connection<S> {
         let stream = head.stream;
         match head.kind {
             Kind::RstStream => {
-                let Some(open) = self.streams.get_mut(&stream).filter(|open| !open.is_over()) else { return Ok(None) };
+                let Some(open) = self.streams.get_mut(stream).filter(|open| !open.is_over()) else { return Ok(None) };
+                //= rfc9113 5.4.2 MUST NOT 1: a reset is never answered with a reset
+                //= rfc9113 6.4 MUST NOT 1: nothing more is sent on a stream that the peer reset
                 open.ended_theirs = true;
                 open.ended_ours = true;
                 self.floods.reset(now)?;
-                Ok(Some(Arrived::Reset(stream, ErrorCode::new(first))))
+                Ok(Some(Arrived::Reset(stream)))
             }
             Kind::Ping => {
+                //= rfc9113 6.7 MUST 1: PING carries 8 bytes
+                //= rfc9113 6.7 MUST 2: PING is answered with the same 8 bytes
+                //= rfc9113 6.7 MUST 3: the answer to PING has ACK set
+                //= rfc9113 6.7 MUST NOT 1: PING with ACK is not answered
                 if !head.has(frame::ACK) {
-                    self.answer(Kind::Ping, frame::ACK, 0, &payload);
+                    self.output.answer(Kind::Ping, frame::ACK, 0, &payload);
                 }
                 Ok(None)
             }
@@ -557,20 +403,26 @@ impl<S> Connection<S> {
                 let increment = first & 0x7FFF_FFFF;
                 if stream == 0 {
                     if increment == 0 {
+                        //= rfc9113 6.9 MUST 3: faults of the connection's window end the connection
                         return Err(Http2Error::ZeroIncrement);
                     }
+                    //= rfc9113 6.9 MUST 3: faults of the connection's window end the connection
+                    //= rfc9113 6.9.1 MUST 1: credit beyond the largest window ends the stream, or the connection
                     self.output.window.give(increment)?;
                     return Ok(None);
                 }
                 let initial = self.theirs.initial_window_size;
-                let Some(open) = self.streams.get_mut(&stream).filter(|open| !open.is_over()) else { return Ok(None) };
+                //= rfc9113 6.9 MUST NOT 1: credit that comes behind the end of a stream is no fault
+                let Some(open) = self.streams.get_mut(stream).filter(|open| !open.is_over()) else { return Ok(None) };
                 if increment == 0 {
+                    //= rfc9113 6.9 MUST 2: WINDOW_UPDATE of 0 resets its stream with PROTOCOL_ERROR
                     return Ok(Some(self.reset(stream, Http2Error::ZeroStreamIncrement, now)?));
                 }
+                //= rfc9113 6.9.1 MUST 1: credit beyond the largest window ends the stream, or the connection
                 if open.send_window.give(increment).is_err() || open.send_window.exceeds(initial) {
                     return Ok(Some(self.reset(stream, Http2Error::StreamWindowOverflow, now)?));
                 }
-                self.wake(stream);
+                open.wake(stream, &mut self.output);
                 Ok(None)
             }
             _ => Ok(None),
@@ -580,15 +432,25 @@ impl<S> Connection<S> {
     fn apply(&mut self, identifier: u16, value: u32) -> Result<(), Http2Error> {
         let before = self.theirs;
         self.theirs.apply(identifier, value, self.role == Role::Client)?;
+        //= rfc9113 4.3.1 MUST 1: a table that must shrink is told to do so before the next field
         self.encoder.set_max_size(self.theirs.header_table_size as usize);
+        //= rfc9113 4.1 MUST NOT 1: no payload of ours is beyond 16,384 bytes, unless the peer takes more
         self.output.max_payload = self.theirs.max_frame_size.min(frame::MAX_PAYLOAD);
         if before.initial_window_size != self.theirs.initial_window_size {
-            let initial = self.theirs.initial_window_size;
-            if self.streams.values().any(|stream| stream.send_window.exceeds(initial)) {
+            self.largest_window = self.largest_window.max(Some(value));
+        }
+        Ok(())
+    }
+
+    /// Acts on a change of the initial window: once for all entries of a frame, since it concerns all streams.
+    fn apply_window(&mut self) -> Result<(), Http2Error> {
+        let Connection { streams, output, .. } = self;
+        if let Some(largest) = self.largest_window.take() {
+            //= rfc9113 6.9.2 MUST 3: an initial window that makes a window too large is FLOW_CONTROL_ERROR
+            if streams.iter().any(|stream| !stream.is_over() && stream.send_window.exceeds(largest)) {
                 return Err(Http2Error::WindowOverflow);
             }
-            let streams: Vec<u32> = self.streams.keys().copied().collect();
-            streams.into_iter().for_each(|stream| self.wake(stream));
+            streams.iter_with_ids().for_each(|(id, stream)| stream.wake(id, output));
         }
         Ok(())
     }
@@ -599,16 +461,28 @@ impl<S> Connection<S> {
         self.block.is_under_way = false;
         head.clear();
         let Connection { decoder, config, block, .. } = self;
-        decoder.decode(&block.bytes, |field| head.push(field, &config.limits)).map_err(|_| Http2Error::Compression)?;
+        //= rfc9113 4.3 MUST 2: a block is decoded, or the connection ends
+        //= rfc9113 4.3 MUST 3: a block that cannot be decoded is COMPRESSION_ERROR
+        //= rfc9113 5.1 MUST 6: what comes on a stream that we reset is processed and dropped
+        //= rfc9113 6.8 MUST 2: heads behind GOAWAY are decoded all the same
+        decoder.decode(&block.bytes, |field| head.push(field, &config.limits)).map_err(|error| match error {
+            HpackError::TooLarge => Http2Error::HeadTooLarge,
+            _ => Http2Error::Compression,
+        })?;
         let fault = head.end();
         let is_new = self.role == Role::Server && stream > self.highest_theirs;
         if is_new {
             self.highest_theirs = stream;
-            self.floods.useful();
+            self.floods.useful(0);
+            //= rfc9113 5.1.2 MUST 1: a stream beyond our own limit is refused
+            //= rfc9113 8.7 MUST NOT 1: REFUSED_STREAM is said only of what was not processed
+            //= rfc9113 8.7 MUST NOT 2: REFUSED_STREAM is never said of what the application has seen
             let is_full = self.streams.len() >= self.ours.max_concurrent_streams as usize;
             let error = if is_full || self.is_draining {
                 Http2Error::TooManyStreams
             } else if fault == Err(Fault::Malformed) {
+                //= rfc9113 8.1.1 MUST 1: what is malformed resets its stream with PROTOCOL_ERROR
+                //= rfc9113 8.2.1 MUST 2: a head with such a field is malformed
                 Http2Error::MalformedHead
             } else {
                 return Ok(Some(Arrived::Head { stream, end }));
@@ -616,14 +490,20 @@ impl<S> Connection<S> {
             self.refuse(stream, error, now)?;
             return Ok(None);
         }
-        let Some(open) = self.streams.get_mut(&stream).filter(|open| !open.is_over()) else { return Ok(None) };
+        let Some(open) = self.streams.get_mut(stream).filter(|open| !open.is_over()) else { return Ok(None) };
         let error = if open.ended_theirs {
+            //= rfc9113 5.1 MUST 5: half closed by the peer: its DATA and HEADERS are STREAM_CLOSED
             Http2Error::StreamClosed
-        } else if self.role == Role::Server && open.is_tunnel {
+        } else if open.has_head && open.is_tunnel {
+            //= rfc9113 8.5 MUST 2: a frame that is not for a tunnel resets it
             Http2Error::Trailers
-        } else if open.has_head && end {
+        } else if open.has_head && end && fault.is_ok() && !head.has_pseudo() {
+            //= rfc9113 8.1 MUST 1: trailers have no pseudo-header fields
             return Ok(self.end(stream));
         } else if open.has_head || fault.is_err() {
+            //= rfc9113 8.1 MUST 2: a second head without END_STREAM is malformed
+            //= rfc9113 8.1.1 MUST 1: what is malformed resets its stream with PROTOCOL_ERROR
+            //= rfc9113 8.2.1 MUST 2: a head with such a field is malformed
             Http2Error::MalformedHead
         } else {
             match head.status() {
@@ -632,8 +512,9 @@ impl<S> Connection<S> {
                     self.floods.idle_frames(1, now)?;
                     return Ok(None);
                 }
-                Some(200..) => {
+                Some(status @ 200..) => {
                     open.has_head = true;
+                    open.is_tunnel = status < 300;
                     open.ended_theirs = end;
                     return Ok(Some(Arrived::Head { stream, end }));
                 }
@@ -645,7 +526,7 @@ impl<S> Connection<S> {
 
     /// The peer's END_STREAM.
     fn end(&mut self, stream: u32) -> Option<Arrived> {
-        let open = self.streams.get_mut(&stream).filter(|open| !open.ended_theirs)?;
+        let open = self.streams.get_mut(stream).filter(|open| !open.ended_theirs)?;
         open.ended_theirs = true;
         Some(Arrived::End(stream))
     }
@@ -655,13 +536,13 @@ impl<S> Connection<S> {
         debug_assert_eq!(error.scope(), Scope::Stream);
         self.floods.reset(now)?;
         self.cancel(stream, error.code());
-        Ok(Arrived::Reset(stream, error.code()))
+        Ok(Arrived::Broken(stream))
     }
 
     /// Resets a stream that is not opened.
     pub(crate) fn refuse(&mut self, stream: u32, error: Http2Error, now: Instant) -> Result<(), Http2Error> {
         self.floods.reset(now)?;
-        self.answer(Kind::RstStream, 0, stream, &error.code().get().to_be_bytes());
+        self.output.answer(Kind::RstStream, 0, stream, &error.code().get().to_be_bytes());
         Ok(())
     }
 
@@ -685,6 +566,21 @@ impl<S> Connection<S> {
         self.streams.is_empty()
     }
 
+    /// Whether the peer accepts no more streams.
+    pub(crate) fn has_gone_away(&self) -> bool {
+        self.gone_away
+    }
+
+    /// Since when a head is coming in.
+    pub(crate) fn block_since(&self) -> Option<Instant> {
+        (self.block.is_under_way && !self.failed).then_some(self.block.since)
+    }
+
+    /// Pays for a reset that the peer makes us send.
+    pub(crate) fn charge_reset(&mut self) -> Result<(), Http2Error> {
+        self.floods.reset(self.now)
+    }
+
     /// Whether it has ended for a fault.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed
@@ -692,17 +588,20 @@ impl<S> Connection<S> {
 
     /// All streams that are open.
     pub(crate) fn ids(&self) -> Vec<u32> {
-        self.streams.keys().copied().collect()
+        self.streams.ids().collect()
     }
 
     /// Resets a stream.
+    //= rfc9113 5.1 MUST NOT 3: nothing is sent on a stream that is closed
+    //= rfc9113 5.4.2 SHOULD NOT 1: a stream is reset once
+    //= rfc9113 6.4 MUST 2: RST_STREAM is of a stream
     pub(crate) fn cancel(&mut self, stream: u32, code: ErrorCode) {
-        if let Some(open) = self.streams.get_mut(&stream)
+        if let Some(open) = self.streams.get_mut(stream)
             && !(open.ended_ours && open.ended_theirs)
         {
             open.ended_theirs = true;
             open.ended_ours = true;
-            self.answer(Kind::RstStream, 0, stream, &code.get().to_be_bytes());
+            self.output.answer(Kind::RstStream, 0, stream, &code.get().to_be_bytes());
         }
     }
 
@@ -711,55 +610,30 @@ impl<S> Connection<S> {
         self.theirs.initial_window_size
     }
 
-    /// Puts a stream into the line of those that have something to send.
-    pub(super) fn wake(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(&id)
-            && !stream.is_ready
-            && !stream.ended_ours
-        {
-            stream.is_ready = true;
-            self.output.ready.push_back(id);
-        }
-    }
-
     /// Gives the peer back what it used of the windows, once that is worth a frame.
+    //= rfc9113 6.9 MUST 4: every frame of DATA counts for the connection
     fn credit(&mut self, stream: u32, count: u32) {
         self.uncredited += count;
         let half = self.config.limits.http2.connection_window.clamp(flow::INITIAL, flow::MAX) / 2;
         if self.uncredited >= half {
             _ = self.receive_window.give(self.uncredited);
-            self.answer(Kind::WindowUpdate, 0, 0, &self.uncredited.to_be_bytes());
+            self.output.answer(Kind::WindowUpdate, 0, 0, &self.uncredited.to_be_bytes());
             self.uncredited = 0;
         }
-        if let Some(open) = self.streams.get_mut(&stream) {
+        let Connection { streams, output, ours, .. } = self;
+        if let Some(open) = streams.get_mut(stream) {
             open.uncredited += count;
-            self.credit_stream(stream);
-        }
-    }
-
-    fn credit_stream(&mut self, stream: u32) {
-        let half = self.ours.initial_window_size / 2;
-        if let Some(open) = self.streams.get_mut(&stream)
-            && !open.held
-            && !open.ended_theirs
-            && open.uncredited >= half
-        {
-            let increment = core::mem::take(&mut open.uncredited);
-            _ = open.receive_window.give(increment);
-            self.answer(Kind::WindowUpdate, 0, stream, &increment.to_be_bytes());
+            open.credit(stream, ours.initial_window_size / 2, output);
         }
     }
 
     /// Holds a stream's credit back, or lets it go.
     pub(crate) fn hold(&mut self, stream: u32, held: bool) {
-        if let Some(open) = self.streams.get_mut(&stream) {
+        let Connection { streams, output, ours, .. } = self;
+        if let Some(open) = streams.get_mut(stream) {
             open.held = held;
-            self.credit_stream(stream);
+            open.credit(stream, ours.initial_window_size / 2, output);
         }
-    }
-
-    pub(crate) fn is_held(&self, stream: u32) -> bool {
-        self.streams.get(&stream).is_some_and(|open| open.held)
     }
 
     /// Whether the peer has told its settings and knows of ours.
@@ -772,151 +646,41 @@ impl<S> Connection<S> {
         self.has_settings.then_some(self.theirs.enable_connect_protocol)
     }
 
-    /// Opens a stream of ours, without a word yet; none where there are enough, or no number is left.
-    pub(crate) fn open(&mut self, session: S) -> Option<u32> {
-        let most = self.theirs.max_concurrent_streams.min(self.config.limits.http2.sessions);
-        let stream = if self.highest_ours == 0 { 1 } else { self.highest_ours.checked_add(2)? };
-        if self.failed
-            || self.gone_away
-            || self.is_draining
-            || self.streams.len() >= most as usize
-            || stream > 0x7FFF_FFFF
-        {
-            return None;
-        }
-        self.highest_ours = stream;
-        let mut open = Box::new(Stream::new(session, self.ours.initial_window_size));
-        // Nothing can be asked of it before its head is sent.
-        open.ended_ours = true;
-        open.ended_theirs = true;
-        self.streams.insert(stream, open);
-        Some(stream)
-    }
-
-    /// How many streams of ours there may be at once.
-    pub(crate) fn max_sessions(&self) -> usize {
-        self.theirs.max_concurrent_streams.min(self.config.limits.http2.sessions) as usize
-    }
-
-    /// Sends the head of a request that opens a tunnel.
-    pub(crate) fn request(&mut self, stream: u32, asked: impl FnOnce(&S) -> Option<&Asked>) {
-        let Some(open) = self.streams.get_mut(&stream) else { return };
-        let Some(asked) = asked(&open.session) else { return };
-        let mut block = Vec::new();
-        self.encoder.begin(&mut block);
-        let scheme = if asked.is_secure() { "https" } else { "http" };
-        for (name, value, indexing) in [
-            (":method", "CONNECT", Indexing::Add),
-            (":protocol", "websocket", Indexing::Add),
-            (":scheme", scheme, Indexing::Add),
-            (":path", asked.target(), Indexing::Without),
-            (":authority", &asked.authority(), Indexing::Add),
-        ] {
-            self.encoder.encode(name.as_bytes(), value.as_bytes(), indexing, &mut block);
-        }
-        for field in asked.fields().iter() {
-            let name = field.name.to_ascii_lowercase();
-            let indexing = if is_secret(&name) { Indexing::Never } else { Indexing::Add };
-            self.encoder.encode(name.as_bytes(), field.value, indexing, &mut block);
-        }
-        open.ended_ours = false;
-        open.ended_theirs = false;
-        self.write_block(stream, &block);
-    }
-
-    /// Gives a stream up that was never spoken of.
-    pub(crate) fn unopened(&mut self, stream: u32) {
-        if let Some(open) = self.streams.get_mut(&stream) {
-            open.ended_ours = true;
-            open.ended_theirs = true;
-        }
-    }
-
-    /// Opens the stream whose head has just arrived.
-    pub(crate) fn accept(&mut self, stream: u32, end: bool, is_tunnel: bool, session: S) {
-        let mut open = Box::new(Stream::new(session, self.ours.initial_window_size));
-        open.ended_theirs = end;
-        open.has_head = true;
-        open.is_tunnel = is_tunnel;
-        self.streams.insert(stream, open);
-    }
-
     pub(crate) fn session(&mut self, stream: u32) -> Option<&mut S> {
-        self.streams.get_mut(&stream).map(|open| &mut open.session)
+        self.streams.get_mut(stream).map(|open| &mut open.session)
     }
 
-    /// Writes the head of a response. What ends its stream is DATA.
-    pub(crate) fn respond(&mut self, stream: u32, response: &Response, content_length: Option<usize>) {
-        let mut block = Vec::new();
-        self.encoder.begin(&mut block);
-        let status = response.status().to_string();
-        self.encoder.encode(b":status", status.as_bytes(), Indexing::Without, &mut block);
-        for field in response.fields().iter() {
-            let name = field.name.to_ascii_lowercase();
-            let indexing = if is_secret(&name) { Indexing::Never } else { Indexing::Add };
-            self.encoder.encode(name.as_bytes(), field.value, indexing, &mut block);
-        }
-        if let Some(length) = content_length {
-            self.encoder.encode(b"content-length", length.to_string().as_bytes(), Indexing::Without, &mut block);
-        }
-        self.write_block(stream, &block);
+    pub(crate) fn sessions(&mut self) -> impl Iterator<Item = &mut S> {
+        self.streams.iter_mut().map(|open| &mut open.session)
     }
 
-    /// Writes a block of fields, in as many frames as it takes.
-    fn write_block(&mut self, stream: u32, block: &[u8]) {
-        let mut kind = Kind::Headers;
-        let mut rest = block;
-        loop {
-            let length = rest.len().min(self.output.max_payload as usize);
-            let (part, after) = rest.split_at_checked(length).unwrap_or_default();
-            let flags = if after.is_empty() { frame::END_HEADERS } else { 0 };
-            match self.role {
-                Role::Server => self.answer(kind, flags, stream, part),
-                // Requests are our own doing.
-                Role::Client => self.output.frame(kind, flags, stream, part),
-            }
-            if after.is_empty() {
-                return;
-            }
-            (kind, rest) = (Kind::Continuation, after);
-        }
+    /// Whether a buffer holds nothing, but memory.
+    pub(crate) fn is_releasable(&self) -> bool {
+        (!self.block.is_under_way && self.block.bytes.capacity() > 0)
+            || (self.touched.is_empty() && self.touched.capacity() > 0)
+            || self.output.is_releasable()
     }
 
-    /// Appends a frame that the peer caused.
-    fn answer(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
-        self.output.frame(kind, flags, stream, payload);
-        self.answers.add(frame::HEAD + payload.len(), self.output.own());
+    /// Gives back all buffers that hold nothing now.
+    pub(crate) fn release(&mut self) {
+        if !self.block.is_under_way {
+            self.block.bytes = Vec::new();
+        }
+        if self.touched.is_empty() {
+            self.touched = Vec::new();
+        }
+        self.streams.release();
+        self.output.release();
     }
 
     fn is_open(&self, stream: u32) -> bool {
-        self.streams.get(&stream).is_some_and(|open| !open.is_over())
+        self.streams.get(stream).is_some_and(|open| !open.is_over())
     }
 
     /// Whether nobody has opened this stream yet.
     fn is_idle(&self, stream: u32) -> bool {
         let by_client = stream % 2 == 1;
-        let highest = if by_client == (self.role == Role::Client) { self.highest_ours } else { self.highest_theirs };
+        let highest = if by_client == (self.role == Role::Client) { self.highest_asked } else { self.highest_theirs };
         stream > highest
     }
-
-    fn go_to(&mut self, reading: Reading) {
-        self.reading = reading;
-        self.filled = 0;
-    }
-
-    /// Collects so many bytes in the scratch, over as many reads as they come in; says whether they are all there.
-    fn collect(&mut self, rest: &[u8], at: &mut usize, count: usize) -> bool {
-        let filled = usize::from(self.filled);
-        let room = self.scratch.get_mut(filled..count).unwrap_or_default();
-        let there = room.len().min(rest.len());
-        room.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
-        *at += there;
-        self.filled += there as u8;
-        filled + there >= count
-    }
-}
-
-/// Whether a field's value is to be in no table.
-fn is_secret(name: &str) -> bool {
-    matches!(name, "authorization" | "cookie" | "proxy-authorization" | "set-cookie")
 }

@@ -37,6 +37,7 @@ impl ErrorCode {
     pub const HTTP_1_1_REQUIRED: ErrorCode = ErrorCode(0xD);
 
     /// Any code: unknown ones mean nothing special.
+    //= rfc9113 7 MUST NOT 1: an unknown code means nothing special
     pub const fn new(code: u32) -> ErrorCode {
         ErrorCode(code)
     }
@@ -154,6 +155,8 @@ violations! {
     TooManyIdleFrames: Connection ENHANCE_YOUR_CALM, "10.5", "too many frames that serve nothing";
     /// More bytes of answers than [`Http2Limits::answers`](crate::Http2Limits::answers): the peer asks, and does not read.
     TooManyAnswers: Connection ENHANCE_YOUR_CALM, "10.5", "the peer does not read what it asks for";
+    /// A block of header fields that does not come to its end in time.
+    HeadTimeout: Connection ENHANCE_YOUR_CALM, "10.5.1", "a block of header fields takes too long";
     /// The peer does not send its settings, or acknowledge ours, in time.
     SettingsTimeout: Connection SETTINGS_TIMEOUT, "6.5.3", "the settings are not acknowledged";
 }

@@ -2,7 +2,7 @@
 //!
 //! Two purses. From one is paid for frames that serve nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA,
 //! empty CONTINUATION, unknown ones. From the other for resets, whichever side sends them, since a peer can make us
-//! reset as well as reset itself. Both are filled again by time; the first by useful frames too, as these are what
+//! reset as well as reset itself. Both are filled again by time; the first by what we send too, since that is what
 //! WINDOW_UPDATE answers. What we answer is counted besides, until the transport has taken it.
 
 use super::error::Http2Error;
@@ -41,7 +41,8 @@ const SECONDS: u64 = 30;
 impl Floods {
     pub(super) fn new(limits: &Http2Limits, now: Instant) -> Floods {
         let purse = |most| Purse { left: most, most, since: now };
-        Floods { idle_frames: purse(limits.idle_frames), resets: purse(limits.resets) }
+        // Whoever has many sessions may end them all at once.
+        Floods { idle_frames: purse(limits.idle_frames), resets: purse(limits.resets.max(limits.sessions)) }
     }
 
     /// A frame that serves nothing by itself.
@@ -49,9 +50,11 @@ impl Floods {
         self.idle_frames.pay(cost, now).ok_or(Http2Error::TooManyIdleFrames)
     }
 
-    /// A frame that serves something, either way.
-    pub(super) fn useful(&mut self) {
-        self.idle_frames.left = self.idle_frames.most.min(self.idle_frames.left.saturating_add(2));
+    /// A frame that serves something, and the bytes of DATA in it if it is ours. The peer may credit each KiB of them, on
+    /// both levels.
+    pub(super) fn useful(&mut self, length: u32) {
+        let earned = 2 + length.div_ceil(512);
+        self.idle_frames.left = self.idle_frames.most.min(self.idle_frames.left.saturating_add(earned));
     }
 
     /// A stream that is reset, by either side.
@@ -133,7 +136,7 @@ mod tests {
     #[test]
     fn a_purse_is_emptied_and_filled_again() {
         let start = Instant::from_nanos(0);
-        let limits = Http2Limits { idle_frames: 10, resets: 3, ..Http2Limits::default() };
+        let limits = Http2Limits { idle_frames: 10, resets: 3, sessions: 3, ..Http2Limits::default() };
         let mut floods = Floods::new(&limits, start);
         for _ in 0..3 {
             assert_eq!(floods.reset(start), Ok(()));
@@ -144,7 +147,7 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(floods.idle_frames(2, start), Ok(()));
         }
-        floods.useful();
+        floods.useful(0);
         assert_eq!(floods.idle_frames(2, start), Ok(()));
         assert_eq!(floods.idle_frames(1, start), Err(Http2Error::TooManyIdleFrames));
     }

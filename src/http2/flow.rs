@@ -28,6 +28,7 @@ impl Window {
     }
 
     /// Takes bytes that were received, and that the peer must have had the window for.
+    //= rfc9113 6.9 MAY 1: more than the windows allow can be FLOW_CONTROL_ERROR
     pub(super) fn receive(&mut self, count: u32) -> Result<(), Http2Error> {
         self.take(count);
         if self.0 < 0 { Err(Http2Error::WindowExceeded) } else { Ok(()) }
@@ -41,6 +42,8 @@ impl Window {
 
     /// The bytes that may be sent now on a stream whose window is kept as what it differs by from the initial one. So a
     /// change of that one reaches all streams at once.
+    //= rfc9113 6.9.2 MUST 1: a new initial window changes the windows of all streams, by the difference
+    //= rfc9113 6.9.2 MUST 2: a window can so fall below zero
     pub(super) fn available_with(self, initial: u32) -> usize {
         usize::try_from(self.0 + i64::from(initial)).unwrap_or(0)
     }
@@ -55,6 +58,8 @@ impl Window {
 mod tests {
     use super::*;
 
+    //= rfc9113 6.9.2 MUST 2: a window can so fall below zero
+    //= type=test
     #[test]
     fn trap_54_windows_below_zero() {
         let mut window = Window::new(0);
@@ -67,6 +72,8 @@ mod tests {
         assert_eq!(window.available_with(10), 1);
     }
 
+    //= rfc9113 6.9.1 MUST 1: credit beyond the largest window ends the stream, or the connection
+    //= type=test
     #[test]
     fn trap_54_no_window_grows_beyond_its_maximum() {
         let mut window = Window::new(MAX);
@@ -77,6 +84,8 @@ mod tests {
         assert!(window.exceeds(INITIAL + 1));
     }
 
+    //= rfc9113 6.9 MAY 1: more than the windows allow can be FLOW_CONTROL_ERROR
+    //= type=test
     #[test]
     fn trap_54_nobody_sends_more_than_the_window() {
         let mut window = Window::new(2);

@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use super::hpack::Field;
 use crate::config::Limits;
-use crate::handshake::Fields;
+use crate::handshake::{Fields, is_token};
 
 /// A head under way, and then whole. Its buffers serve one head after the other.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +57,7 @@ impl Head {
     }
 
     /// Takes the next field.
+    //= rfc9113 10.5.1 MUST 1: a head that is too large is decoded all the same, unless the connection ends
     pub(super) fn push(&mut self, field: Field<'_>, limits: &Limits) {
         if self.fault.is_some() {
             return;
@@ -87,6 +88,7 @@ impl Head {
     }
 
     fn keep(&mut self, Field { name, value, .. }: Field<'_>) -> Result<(), Fault> {
+        //= rfc9113 8.2.1 MUST 1: names and values are held to the next four rows at least
         if !is_value(value) {
             return Err(Fault::Malformed);
         }
@@ -98,11 +100,16 @@ impl Head {
             b":protocol" => &mut self.protocol,
             b":status" => &mut self.status,
             // An unknown pseudo-header field is no name either.
+            //= rfc9113 8.2.1 MUST 1: names and values are held to the next four rows at least
+            //= rfc9113 8.3 MUST 1: unknown or invalid pseudo-header fields make a head malformed
             _ if !is_name(name) => return Err(Fault::Malformed),
+            //= rfc9113 8.2.2 MUST 1: a head with a field of a connection is malformed
             b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade" => {
                 return Err(Fault::Malformed);
             }
+            //= rfc9113 8.2.2 MUST 1: a head with a field of a connection is malformed
             b"te" if value != b"trailers" => return Err(Fault::Malformed),
+            //= rfc9113 8.2.3 MUST 1: an application sees pieces of a cookie as one, a semicolon and a blank between
             b"cookie" => {
                 self.lines.get_or_insert(self.text.len());
                 if !self.cookie.is_empty() {
@@ -118,6 +125,8 @@ impl Head {
             }
         };
         // Pseudo-header fields stand in front, and once. They are text of visible characters.
+        //= rfc9113 8.3 MUST 3: a pseudo-header field behind others makes a head malformed
+        //= rfc9113 8.3 MUST 4: a pseudo-header field that is repeated makes a head malformed
         if self.lines.is_some() || pseudo.is_some() || !value.iter().all(|byte| matches!(byte, 0x21..=0x7E)) {
             return Err(Fault::Malformed);
         }
@@ -128,27 +137,50 @@ impl Head {
 
     /// What a request asks for; none where it is malformed.
     pub(crate) fn asks(&self) -> Option<Asks<'_>> {
+        //= rfc9113 8.3.1 MUST 7: and each with a value that it can have
+        let is_scheme = |scheme: &str| scheme.starts_with(|first: char| first.is_ascii_alphabetic());
         let (method, scheme, path) = (self.text(&self.method), self.text(&self.scheme), self.text(&self.path));
         let host = self.fields().first("host").map(|field| field.value);
+        //= rfc9113 8.3.1 SHOULD 1: a server takes a Host that differs for malformed
         let differs = |host: &[u8]| self.authority().is_some_and(|authority| authority.as_bytes() != host);
+        //= rfc9113 8.3 MUST NOT 3: pseudo-header fields of a response do not stand in a request
+        //= rfc9113 8.3.1 MUST NOT 6: :path is not empty
         if self.status.is_some() || path == Some("") || host.is_some_and(differs) {
             return None;
         }
         match (method?, self.text(&self.protocol), scheme, path) {
-            ("CONNECT", Some(protocol), Some(_), Some(path)) if self.authority.is_some() => {
+            //= rfc8441 4 MUST 1: a CONNECT with a :protocol has a :scheme and a :path too
+            ("CONNECT", Some(protocol), Some("http" | "https"), Some(path)) if self.authority.is_some() => {
                 Some(Asks::Protocol { protocol, path })
             }
+            //= rfc9113 8.5 MUST 1: a plain CONNECT has neither :scheme nor :path
             ("CONNECT", None, None, None) if self.authority.is_some() => Some(Asks::Tunnel),
             ("CONNECT", _, _, _) => None,
-            (method, None, Some(_), Some(path)) => Some(Asks::Resource { method, path }),
+            //= rfc9113 8.3.1 MUST 7: every request but CONNECT has one :method, one :scheme, and one :path
+            (method, None, Some(scheme), Some(path))
+                if is_token(method)
+                    && is_scheme(scheme)
+                    && (path.starts_with('/') || (method, path) == ("OPTIONS", "*")) =>
+            {
+                Some(Asks::Resource { method, path })
+            }
             _ => None,
         }
+    }
+
+    /// Whether a pseudo-header field is there.
+    pub(crate) fn has_pseudo(&self) -> bool {
+        let fields = [&self.method, &self.scheme, &self.path, &self.authority, &self.protocol, &self.status];
+        fields.into_iter().any(Option::is_some)
     }
 
     /// The status of a response; none where it is malformed.
     pub(crate) fn status(&self) -> Option<u16> {
         let [method, scheme, path, authority, protocol] =
             [&self.method, &self.scheme, &self.path, &self.authority, &self.protocol];
+        //= rfc9113 8.3 MUST 1: unknown or invalid pseudo-header fields make a head malformed
+        //= rfc9113 8.3 MUST NOT 2: pseudo-header fields of a request do not stand in a response
+        //= rfc9113 8.3.2 MUST 1: every response has a :status, or is malformed
         let is_request = [method, scheme, path, authority, protocol].iter().any(|pseudo| pseudo.is_some());
         let status = self.text(&self.status)?;
         let digits = status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit());
@@ -175,6 +207,9 @@ fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A name in lower case (RFC 9113 §8.2.1).
+//= rfc9113 8.2.1 MUST NOT 1: a name has no control character, blank, capital letter, or byte beyond ASCII
+//= rfc9113 8.2.1 MUST NOT 2: a name has no colon, but for the first of a pseudo-header field's
+//= rfc9113 8.2.1 SHOULD 1: names and values are held to what HTTP defines
 fn is_name(name: &[u8]) -> bool {
     !name.is_empty()
         && name.iter().all(|byte| match byte {
@@ -184,6 +219,9 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// A value without control characters, and without blanks at its ends (RFC 9113 §8.2.1, RFC 9110 §5.5).
+//= rfc9113 8.2.1 MUST NOT 3: a value has no NUL, LF, or CR
+//= rfc9113 8.2.1 MUST NOT 4: a value has no blank at either end
+//= rfc9113 8.2.1 SHOULD 1: names and values are held to what HTTP defines
 fn is_value(value: &[u8]) -> bool {
     !matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
         && value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7E | 0x80..))
@@ -211,6 +249,10 @@ mod tests {
         (":authority", "example.com"),
     ];
 
+    //= rfc8441 4 MUST 1: a CONNECT with a :protocol has a :scheme and a :path too
+    //= rfc9113 8.3.1 MUST 7: every request but CONNECT has one :method, one :scheme, and one :path
+    //= rfc9113 8.5 MUST 1: a plain CONNECT has neither :scheme nor :path
+    //= type=test
     #[test]
     fn trap_45_what_goes_with_connect() {
         for method in ["CONNECT", "GET"] {
@@ -235,6 +277,18 @@ mod tests {
         }
     }
 
+    //= rfc9113 8.2.1 MUST 1: names and values are held to the next four rows at least
+    //= rfc9113 8.2.1 MUST NOT 1: a name has no control character, blank, capital letter, or byte beyond ASCII
+    //= rfc9113 8.2.1 MUST NOT 2: a name has no colon, but for the first of a pseudo-header field's
+    //= rfc9113 8.2.1 MUST NOT 3: a value has no NUL, LF, or CR
+    //= rfc9113 8.2.1 MUST NOT 4: a value has no blank at either end
+    //= rfc9113 8.2.1 SHOULD 1: names and values are held to what HTTP defines
+    //= rfc9113 8.2.2 MUST 1: a head with a field of a connection is malformed
+    //= rfc9113 8.2.2 MUST NOT 2: TE says trailers, or nothing
+    //= rfc9113 8.3 MUST 1: unknown or invalid pseudo-header fields make a head malformed
+    //= rfc9113 8.3 MUST 3: a pseudo-header field behind others makes a head malformed
+    //= rfc9113 8.3 MUST 4: a pseudo-header field that is repeated makes a head malformed
+    //= type=test
     #[test]
     fn trap_58_fields_that_no_head_has() {
         for field in [
@@ -263,6 +317,8 @@ mod tests {
         assert_eq!(head(&[("te", "trailers")]).1, Ok(()));
     }
 
+    //= rfc9113 8.2.3 MUST 1: an application sees pieces of a cookie as one, a semicolon and a blank between
+    //= type=test
     #[test]
     fn trap_58_cookies_are_joined() {
         let (head, end) = head(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3")]);
@@ -271,6 +327,9 @@ mod tests {
         assert_eq!(fields, [("x", "y"), ("cookie", "a=1; b=2; c=3")]);
     }
 
+    //= rfc9113 8.3.1 MUST NOT 1: where there is :authority, Host does not say what is addressed
+    //= rfc9113 8.3.1 SHOULD 1: a server takes a Host that differs for malformed
+    //= type=test
     #[test]
     fn another_host_than_the_authority_is_malformed() {
         let with = |host| SOCKET.into_iter().chain([("host", host)]).collect::<Vec<_>>();
@@ -278,6 +337,10 @@ mod tests {
         assert_eq!(head(&with("evil.example")).0.asks(), None);
     }
 
+    //= rfc9113 8.3 MUST 1: unknown or invalid pseudo-header fields make a head malformed
+    //= rfc9113 8.3 MUST NOT 2: pseudo-header fields of a request do not stand in a response
+    //= rfc9113 8.3.2 MUST 1: every response has a :status, or is malformed
+    //= type=test
     #[test]
     fn statuses() {
         for (status, expected) in [("200", Some(200)), ("099", None), ("20", None), ("2000", None), ("+20", None)] {

@@ -13,6 +13,7 @@ pub(crate) mod hpack;
 mod output;
 mod schedule;
 mod settings;
+mod streams;
 
 pub(crate) use self::connection::{Arrived, Connection, PREFACE, Role};
 pub use self::error::{ErrorCode, Http2Error, Scope};

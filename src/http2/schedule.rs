@@ -5,12 +5,14 @@
 //! transport is to do (END_STREAM for a shutdown, RST_STREAM for a reset), when it must be looked at again, and whether it is
 //! over. So no call looks at all sessions.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::connection::Connection;
 use super::error::ErrorCode;
 use super::frame::{self, Kind};
-use super::output::{PLANNED, Stretch};
+use super::output::{COPIED, Output, PLANNED, Stretch};
+use super::streams::Stream;
 use crate::queue::Queue;
 use crate::time::{Instant, Timer};
 
@@ -22,8 +24,12 @@ pub(crate) trait Carried {
     fn prepare(&mut self) -> Option<&mut Queue>;
     /// Says that so many bytes of it were taken by the transport.
     fn transmitted(&mut self, count: usize, now: Instant);
+    /// The same of bytes that the carrier has copied, at the time of the last call.
+    fn copied(&mut self, count: usize, now: Instant);
     /// What is to become of its stream, when what is queued is sent.
     fn ending(&self) -> Ending;
+    /// Whether it has an end, or why there is none, to tell.
+    fn has_news(&self) -> bool;
     /// Whether all is done and told.
     fn is_closed(&self) -> bool;
     fn poll_timeout(&self) -> Option<(Instant, Timer)>;
@@ -48,26 +54,48 @@ impl<S: Carried> Connection<S> {
     /// Plans what goes next; to be called before anything is shown.
     pub(crate) fn plan(&mut self) {
         let initial = self.initial_window();
-        while self.output.planned < PLANNED
+        while self.output.len() < PLANNED
             && self.output.window.available() > 0
             && let Some(id) = self.output.ready.pop_front()
         {
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let Connection { streams, output, floods, deadlines, .. } = self;
+            let Some(stream) = streams.get_mut(id).filter(|stream| !stream.ended_ours) else { continue };
             stream.is_ready = false;
             let Some(queue) = stream.session.prepare() else { continue };
             let waiting = queue.len() - queue.pinned();
+            //= rfc9113 5.2.1 MUST 1: a sender keeps to the windows
+            //= rfc9113 6.9.1 MUST NOT 1: no DATA is longer than either window
+            //= rfc9113 6.9.2 MUST NOT 1: nothing is sent until a window is above zero again
             let length = waiting
                 .min(stream.send_window.available_with(initial))
-                .min(self.output.window.available())
-                .min(self.output.max_payload as usize);
-            stream.is_ready = length > 0 && length < waiting;
-            if length > 0 && !stream.ended_ours {
-                stream.send_window.take(length as u32);
-                self.output.data(id, length, queue);
-                self.floods.useful();
-                if stream.is_ready {
-                    self.output.ready.push_back(id);
+                .min(output.window.available())
+                .min(output.max_payload as usize);
+            // A small piece behind a planned one waits until that is gone, or the plan would be long for nothing.
+            if length == 0 || (length <= COPIED && queue.pinned() > 0) {
+                continue;
+            }
+            stream.send_window.take(length as u32);
+            // A peer that gives its window by the byte is not to earn the frames that it gives it with.
+            if length == waiting || length >= 512 {
+                floods.useful(length as u32);
+            }
+            //= rfc9113 6.1 MUST 2: DATA is of a stream
+            //= rfc9113 8.5 MUST NOT 1: on a tunnel only DATA, RST_STREAM, WINDOW_UPDATE and PRIORITY are sent
+            if length <= COPIED {
+                output.copy(id, length, queue);
+                stream.session.copied(length, self.now);
+                if stream.session.ending() == Ending::Open {
+                    rearm(id, stream, deadlines);
+                } else {
+                    self.touch(id);
+                    continue;
                 }
+            } else {
+                output.data(id, length, queue);
+            }
+            if length < waiting {
+                stream.is_ready = true;
+                output.ready.push_back(id);
             }
         }
     }
@@ -83,7 +111,7 @@ impl<S: Carried> Connection<S> {
                     (Some(self.output.own()), from, length)
                 }
                 Stretch::Session { stream, from, length } => {
-                    (self.streams.get(&stream).and_then(|stream| stream.session.queue()), from, length)
+                    (self.streams.get(stream).and_then(|stream| stream.session.queue()), from, length)
                 }
             };
             queue.into_iter().flat_map(move |queue| queue.stretch(from, length))
@@ -92,22 +120,26 @@ impl<S: Carried> Connection<S> {
 
     /// Says that the transport took so many bytes of them.
     pub(crate) fn transmitted(&mut self, mut count: usize, now: Instant) {
+        self.now = now;
+        if count > 0 {
+            self.active = now;
+        }
         while count > 0
             && let Some((taken, stream)) = self.output.acknowledge(count)
         {
             count -= taken;
             if let Some(id) = stream
-                && let Some(stream) = self.streams.get_mut(&id)
+                && let Some(stream) = self.streams.get_mut(id)
             {
                 stream.session.transmitted(taken, now);
-                self.touch(id);
+                stream.touch(id, &mut self.touched);
             }
         }
     }
 
     /// Says that the transport is at its end: nothing is sent on any stream any more, but for what is planned.
     pub(crate) fn end_streams(&mut self) {
-        for stream in self.streams.values_mut() {
+        for stream in self.streams.iter_mut() {
             stream.ended_ours = true;
             stream.ended_theirs = true;
         }
@@ -116,49 +148,61 @@ impl<S: Carried> Connection<S> {
 
     /// Streams above this one.
     pub(crate) fn above(&self, id: u32) -> Vec<u32> {
-        self.streams.range(id.saturating_add(1)..).map(|(id, _)| *id).collect()
+        self.streams.ids().filter(|stream| *stream > id).collect()
     }
 
-    /// How many streams there are.
-    pub(crate) fn len(&self) -> usize {
-        self.streams.len()
+    /// Whether so many sessions were touched that they should be looked after before there are more.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.touched.len() >= 16
     }
 
     /// Notes that a session may have changed.
     pub(crate) fn touch(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(&id)
-            && !core::mem::replace(&mut stream.is_touched, true)
-        {
-            self.touched.push(id);
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.touch(id, &mut self.touched);
         }
     }
 
-    /// Looks after the sessions that were touched; says which of them have an end to tell that no byte caused.
-    pub(crate) fn settle_with(&mut self, mut ended: impl FnMut(u32)) {
+    /// A session for which DATA has come, and whether its credit is held back. It is noted as changed.
+    pub(crate) fn arrival(&mut self, id: u32) -> Option<(&mut S, bool)> {
+        let stream = self.streams.get_mut(id)?;
+        stream.touch(id, &mut self.touched);
+        Some((&mut stream.session, stream.held))
+    }
+
+    /// Looks after the sessions that were touched; says which of them have something to tell that no byte causes.
+    pub(crate) fn settle_with(&mut self, mut has_news: impl FnMut(u32)) {
         let mut next = 0;
         while let Some(id) = self.touched.get(next).copied() {
             next += 1;
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let Connection { streams, output, deadlines, .. } = self;
+            let Some(stream) = streams.get_mut(id) else { continue };
             stream.is_touched = false;
-            let waits = stream.session.prepare().is_some_and(|queue| queue.len() > queue.pinned());
+            stream.session.prepare();
+            if stream.session.has_news() {
+                has_news(id);
+            }
             let ending = stream.session.ending();
-            if matches!(ending, Ending::Close | Ending::Reset) && !stream.session.is_closed() {
-                ended(id);
+            if ending == Ending::Open {
+                stream.wake(id, output);
+                rearm(id, stream, deadlines);
+                continue;
             }
             match ending {
                 Ending::Open => {}
                 Ending::End => self.end_stream(id),
                 Ending::Done => {
                     self.end_stream(id);
+                    //= rfc9113 8.1 MAY 2: a server that has said all can reset the rest of a request with NO_ERROR
                     self.cancel(id, ErrorCode::NO_ERROR);
                 }
                 Ending::Close if stream.ended_theirs => self.end_stream(id),
                 Ending::Close | Ending::Reset => self.cancel(id, ErrorCode::CANCEL),
             }
-            if waits {
-                self.wake(id);
+            if let Some(stream) = self.streams.get_mut(id) {
+                stream.wake(id, &mut self.output);
+                rearm(id, stream, &mut self.deadlines);
             }
-            self.rearm(id);
             self.sweep(id);
         }
         self.touched.clear();
@@ -166,62 +210,99 @@ impl<S: Carried> Connection<S> {
 
     /// When some session must act although nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        let armed = self.deadlines.first().and_then(|(_, id)| self.streams.get(id)?.deadline);
+        let timeout = |id: &u32| self.streams.get(*id)?.session.poll_timeout();
+        // The session may have moved it to later since, so its cause is asked for now.
+        let armed = self.deadlines.first().and_then(|(armed, id)| timeout(id).map(|(_, timer)| (*armed, timer)));
         // What has not been looked at yet may have come to want something earlier.
-        let touched = self.touched.iter().filter_map(|id| self.streams.get(id)?.session.poll_timeout());
+        let touched = self.touched.iter().filter_map(timeout);
         touched.chain(armed).min_by_key(|(deadline, _)| *deadline)
     }
 
     /// Acts on the deadlines that have come.
     pub(crate) fn handle_timeout(&mut self, now: Instant, mut handled: impl FnMut(u32)) {
+        self.now = now;
         self.settle_with(&mut handled);
         while let Some((deadline, id)) = self.deadlines.first().copied()
             && deadline <= now
         {
             self.deadlines.pop_first();
-            if let Some(stream) = self.streams.get_mut(&id) {
+            if let Some(stream) = self.streams.get_mut(id) {
                 stream.deadline = None;
                 stream.session.handle_timeout(now);
                 handled(id);
-                self.touch(id);
-                self.rearm(id);
+                stream.touch(id, &mut self.touched);
+                rearm(id, stream, &mut self.deadlines);
             }
         }
     }
 
-    /// Follows a session's deadline. One that has moved to later is left where it is, and found to be so when it comes: a
-    /// busy session moves it with each message.
-    fn rearm(&mut self, id: u32) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let Some((deadline, timer)) = stream.session.poll_timeout() else { return };
-        match stream.deadline {
-            Some((armed, _)) if armed <= deadline => return,
-            Some((armed, _)) => _ = self.deadlines.remove(&(armed, id)),
-            None => {}
+    /// When buffers that hold nothing are to be given back.
+    pub(crate) fn release_at(&self) -> Instant {
+        if self.is_releasable() { self.active.after(self.config.limits.release) } else { Instant::NEVER }
+    }
+
+    /// Gives back buffers that hold nothing, if no bytes have come or gone for a while. Says whether it did.
+    pub(crate) fn release_if_quiet(&mut self) -> bool {
+        let is_due = self.release_at() <= self.now;
+        if is_due {
+            self.release();
         }
-        stream.deadline = Some((deadline, timer));
-        self.deadlines.insert((deadline, id));
+        is_due
     }
 
     /// Drops a stream that is over on both sides, and of which nothing is planned.
     fn sweep(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get(&id)
+        if let Some(stream) = self.streams.get(id)
             && stream.is_over()
             && stream.session.is_closed()
             && stream.session.queue().is_none_or(|queue| queue.pinned() == 0)
-            && let Some(stream) = self.streams.remove(&id)
-            && let Some((armed, _)) = stream.deadline
+            && let Some(stream) = self.streams.remove(id)
         {
-            self.deadlines.remove(&(armed, id));
+            self.unasked -= usize::from(stream.is_unasked);
+            if let Some(armed) = stream.deadline {
+                self.deadlines.remove(&(armed, id));
+            }
         }
     }
 
     /// Sends END_STREAM, once.
+    //= rfc9113 6.9.1 MAY 1: an empty END_STREAM needs no window
     fn end_stream(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(&id)
+        if let Some(stream) = self.streams.get_mut(id)
             && !core::mem::replace(&mut stream.ended_ours, true)
         {
             self.output.frame(Kind::Data, frame::END_STREAM, id, &[]);
+        }
+    }
+}
+
+/// Follows a session's deadline. One that has moved to later is left where it is, and found to be so when it comes: a busy
+/// session moves it with each message.
+fn rearm<S: Carried>(id: u32, stream: &mut Stream<S>, deadlines: &mut BTreeSet<(Instant, u32)>) {
+    let Some((deadline, _)) = stream.session.poll_timeout() else { return };
+    match stream.deadline {
+        Some(armed) if armed <= deadline => return,
+        Some(armed) => _ = deadlines.remove(&(armed, id)),
+        None => {}
+    }
+    stream.deadline = Some(deadline);
+    deadlines.insert((deadline, id));
+}
+
+impl<S: Carried> Stream<S> {
+    /// Notes that its session may have changed.
+    pub(super) fn touch(&mut self, id: u32, touched: &mut Vec<u32>) {
+        if !core::mem::replace(&mut self.is_touched, true) {
+            touched.push(id);
+        }
+    }
+
+    /// Puts it into the line of those that have something to send, if it has.
+    pub(super) fn wake(&mut self, id: u32, output: &mut Output) {
+        if !self.is_ready && !self.ended_ours && self.session.queue().is_some_and(|queue| queue.len() > queue.pinned())
+        {
+            self.is_ready = true;
+            output.ready.push_back(id);
         }
     }
 }

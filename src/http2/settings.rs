@@ -26,6 +26,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// What holds until a side has said otherwise.
+    //= rfc9113 5.5 MUST 5: a setting that allows an extension begins at what does not
     pub(super) const INITIAL: Settings = Settings {
         header_table_size: 4096,
         enable_push: true,
@@ -37,6 +38,8 @@ impl Settings {
     };
 
     /// Takes one setting from the peer.
+    //= rfc9113 6.5 MUST 2: every setting of this RFC is understood
+    //= rfc9113 6.5 MUST 7: settings that make no sense are PROTOCOL_ERROR
     pub(super) fn apply(&mut self, identifier: u16, value: u32, from_server: bool) -> Result<(), Http2Error> {
         let flag = |name| match value {
             0 => Ok(false),
@@ -46,21 +49,30 @@ impl Settings {
         match identifier {
             HEADER_TABLE_SIZE => self.header_table_size = value,
             // A server cannot allow itself what only it can do.
+            //= rfc9113 6.5.2 MUST 4: a client takes an ENABLE_PUSH of 1 for PROTOCOL_ERROR
             ENABLE_PUSH if from_server && value == 1 => return Err(Http2Error::InvalidSetting),
+            //= rfc9113 6.5.2 MUST 2: ENABLE_PUSH is 0 or 1, all else is PROTOCOL_ERROR
             ENABLE_PUSH => self.enable_push = flag(Http2Error::InvalidSetting)?,
             MAX_CONCURRENT_STREAMS => self.max_concurrent_streams = value,
+            //= rfc9113 6.5.2 MUST 5: an initial window beyond 2^31 - 1 is FLOW_CONTROL_ERROR
             INITIAL_WINDOW_SIZE if value > flow::MAX => return Err(Http2Error::InitialWindowTooLarge),
             INITIAL_WINDOW_SIZE => self.initial_window_size = value,
+            //= rfc9113 6.5.2 MUST 7: a peer's MAX_FRAME_SIZE outside of that is PROTOCOL_ERROR
             MAX_FRAME_SIZE if !(16_384..=16_777_215).contains(&value) => return Err(Http2Error::InvalidSetting),
             MAX_FRAME_SIZE => self.max_frame_size = value,
             MAX_HEADER_LIST_SIZE => self.max_header_list_size = value,
             ENABLE_CONNECT_PROTOCOL => {
+                //= rfc8441 3 MUST 1: the setting of the extended CONNECT is 0 or 1, all else is PROTOCOL_ERROR
                 let enabled = flag(Http2Error::InvalidSetting)?;
+                //= rfc8441 3 MUST NOT 1: a setting that allowed the extended CONNECT is not taken back
                 if self.enable_connect_protocol && !enabled {
                     return Err(Http2Error::ConnectProtocolWithdrawn);
                 }
                 self.enable_connect_protocol = enabled;
             }
+            //= rfc9113 5.5 MUST 1: unknown values mean nothing, wherever the protocol can be extended
+            //= rfc9113 6.5.2 MUST 8: a setting of unknown number means nothing
+            //= rfc9113 6.5.3 MUST 3: settings that are not known are passed over
             _ => {}
         }
         Ok(())

@@ -146,18 +146,21 @@ impl Http2 {
                 None => return None,
                 Some(Arrived::Data { stream, length }) => {
                     let there = input.len().min(length);
-                    self.connection.touch(stream);
                     let payload = input.get_mut(..there).unwrap_or_default();
-                    let is_held = self.connection.is_held(stream);
-                    let (consumed, told) = match self.connection.session(stream) {
+                    let mut has_more = false;
+                    let (consumed, told) = match self.connection.arrival(stream) {
                         // RFC 6455 §4.1: a client waits for the answer before it sends more.
-                        Some(Exchange::Deciding { for_websocket: true, .. }) => {
+                        Some((Exchange::Deciding { for_websocket: true, .. }, _)) => {
+                            if let Err(error) = self.connection.charge_reset() {
+                                self.fail(error, now);
+                                continue;
+                            }
                             let error = RequestError::EarlyData;
                             answer(&mut self.connection, stream, &Response::refusing(error), false, now);
                             self.tell(stream, Cause::Fault);
                             (there, Some(Told::News(News::Refused(error))))
                         }
-                        Some(exchange) => {
+                        Some((exchange, is_held)) => {
                             let found = exchange.receive(payload, now);
                             // What was under way when its credit was held back says nothing of the peer.
                             if let Exchange::Open(websocket) = exchange
@@ -165,6 +168,7 @@ impl Http2 {
                             {
                                 websocket.pause(now);
                             }
+                            has_more = matches!(exchange, Exchange::Open(websocket) if websocket.has_more());
                             found
                         }
                         None => (there, None),
@@ -172,8 +176,7 @@ impl Http2 {
                     self.connection.took(consumed);
                     let taken = take(input, consumed);
                     if let Some(told) = told {
-                        // There may be more that no byte causes.
-                        if consumed == there {
+                        if consumed == there && has_more {
                             self.news.insert(stream);
                         }
                         return Some((taken, Step::Told(stream, told)));
@@ -186,12 +189,18 @@ impl Http2 {
                 }
                 Some(Arrived::Head { stream, end }) => return Some((taken, Step::Head { stream, end })),
                 Some(Arrived::End(stream)) => match self.connection.session(stream) {
+                    Some(Exchange::Open(websocket)) if websocket.is_over() => self.lost(stream, Cause::Eof, now),
+                    // It came to nothing, as by a reset.
                     Some(Exchange::Open(_) | Exchange::Deciding { for_websocket: true, .. }) => {
-                        self.lost(stream, Cause::Eof, now);
+                        match self.connection.charge_reset() {
+                            Ok(()) => self.lost(stream, Cause::Eof, now),
+                            Err(error) => self.fail(error, now),
+                        }
                     }
                     _ => self.connection.touch(stream),
                 },
-                Some(Arrived::Reset(stream, _)) => self.lost(stream, Cause::Reset, now),
+                Some(Arrived::Reset(stream)) => self.lost(stream, Cause::Reset, now),
+                Some(Arrived::Broken(stream)) => self.lost(stream, Cause::Fault, now),
                 Some(Arrived::Settings | Arrived::GoAway(_)) => {}
                 Some(Arrived::Failed(error)) => self.fail(error, now),
             }
@@ -216,22 +225,25 @@ impl Http2 {
             (Some(_), _) => RequestError::HeadTooLarge,
             (None, None) => RequestError::Malformed,
             (None, Some(Asks::Tunnel)) => RequestError::NotImplemented,
+            //= rfc8441 4 MUST NOT 1: a CONNECT with a :protocol is no tunnel to its :authority
+            //= rfc8441 5 MUST 2: the :protocol of a WebSocket is websocket
             (None, Some(Asks::Protocol { protocol, .. })) if !protocol.eq_ignore_ascii_case("websocket") => {
                 RequestError::NotImplemented
             }
             // A tunnel that its client has closed already.
             (None, Some(Asks::Protocol { .. })) if end => RequestError::Malformed,
+            //= rfc9113 8.3.1 MUST NOT 5: :authority names no user
             (None, Some(_)) => match request(head)?.classify(config) {
                 Classified::Refused(error) => error,
                 Classified::WebSocket(request) => {
                     let target = Target::Http2 { connection, stream, head };
                     let decision = Decision { config, target, now };
-                    return Some(ServerEvent::Offer(Offer { request, decision }));
+                    return Some(ServerEvent::Offer(Offer { request: Box::new(request), decision }));
                 }
                 Classified::Plain(plain) => {
                     let target = Target::Http2 { connection, stream, head };
                     let decision = Decision { config, target, now };
-                    return Some(ServerEvent::Request(PlainRequest { head: plain, decision }));
+                    return Some(ServerEvent::Request(PlainRequest { head: Box::new(plain), decision }));
                 }
             },
         };
@@ -256,6 +268,9 @@ impl Http2 {
     }
 
     pub(super) fn session(&mut self, stream: u32) -> Option<&mut WebSocket> {
+        if self.connection.is_crowded() {
+            self.settle();
+        }
         self.connection.touch(stream);
         match self.connection.session(stream)? {
             Exchange::Open(websocket) => Some(websocket),
@@ -298,15 +313,21 @@ impl Http2 {
     }
 
     pub(super) fn poll_timeout(&self, limits: &Limits) -> Option<(Instant, Timer)> {
-        let mut earliest = Earliest::NONE;
-        if let Some((at, timer)) = self.connection.poll_timeout() {
-            earliest = earliest.or(at, timer);
-        }
+        let sessions = self.connection.poll_timeout();
+        sessions.into_iter().chain(self.own_timeout(limits)).min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// The earliest deadline of the connection itself.
+    fn own_timeout(&self, limits: &Limits) -> Option<(Instant, Timer)> {
         if self.is_gone || self.is_overdue {
-            return earliest.deadline();
+            return None;
         }
+        let mut earliest = Earliest::NONE.or(self.connection.release_at(), Timer::Release);
         if !self.connection.is_settled() && !self.is_over() {
             earliest = earliest.or(self.opened + limits.open_timeout, Timer::Open);
+        }
+        if let Some(since) = self.connection.block_since() {
+            earliest = earliest.or(since + limits.open_timeout, Timer::Open);
         }
         if self.waiting_since < Instant::NEVER {
             earliest = earliest.or(self.waiting_since.after(limits.stall_timeout), Timer::Stall);
@@ -328,10 +349,12 @@ impl Http2 {
                 self.give_up(stream, Cause::Timeout(Timer::Open), now);
             }
         }
-        while let Some((deadline, timer)) = self.poll_timeout(limits)
+        while let Some((deadline, timer)) = self.own_timeout(limits)
             && deadline <= now
         {
             match timer {
+                //= rfc9113 6.5.3 MAY 1: settings that stay unacknowledged for long are SETTINGS_TIMEOUT
+                Timer::Open if self.connection.is_settled() => self.fail(Http2Error::HeadTimeout, now),
                 Timer::Open => self.fail(Http2Error::SettingsTimeout, now),
                 Timer::Stall => self.end(Cause::Reset, now),
                 Timer::Close => {
@@ -339,11 +362,20 @@ impl Http2 {
                     self.connection.transmitted(usize::MAX, now);
                 }
                 Timer::Idle => self.shut_down(now),
-                _ => break,
+                _ => self.release_if_quiet(),
             }
+            self.settle();
+            self.look(now);
         }
         self.settle();
         self.look(now);
+        self.release_if_quiet();
+    }
+
+    fn release_if_quiet(&mut self) {
+        if self.connection.release_if_quiet() {
+            self.head = Head::default();
+        }
     }
 
     /// Looks after the sessions that something happened to, and notes those that it ended.
@@ -413,11 +445,13 @@ impl Http2 {
 
     /// Gives back all buffers of sessions that hold nothing now.
     pub(super) fn release(&mut self) {
-        for stream in self.connection.ids() {
-            if let Some(Exchange::Open(websocket)) = self.connection.session(stream) {
+        for exchange in self.connection.sessions() {
+            if let Exchange::Open(websocket) = exchange {
                 websocket.release();
             }
         }
+        self.connection.release();
+        self.head = Head::default();
     }
 
     /// The connection has failed, and all that it carries.
@@ -461,7 +495,7 @@ impl Http2 {
     fn lost(&mut self, stream: u32, cause: Cause, now: Instant) {
         match self.connection.session(stream) {
             Some(Exchange::Open(websocket)) if cause == Cause::Eof => websocket.receive_eof(now),
-            Some(Exchange::Open(websocket)) => websocket.receive_reset(now),
+            Some(Exchange::Open(websocket)) => websocket.lost(cause, now),
             Some(exchange) => exchange.end(cause, now),
             None => {}
         }
@@ -568,6 +602,13 @@ impl Carried for Exchange {
         }
     }
 
+    fn copied(&mut self, count: usize, now: Instant) {
+        match self {
+            Exchange::Open(websocket) => websocket.copied(count, now),
+            Exchange::Answered(_) | Exchange::Deciding { .. } => self.transmitted(count, now),
+        }
+    }
+
     fn ending(&self) -> Ending {
         match self {
             Exchange::Open(websocket) => match websocket.transport() {
@@ -579,6 +620,14 @@ impl Carried for Exchange {
             Exchange::Answered(answered) if answered.is_reset => Ending::Reset,
             Exchange::Answered(answered) if answered.queue.is_empty() => Ending::Done,
             Exchange::Answered(_) | Exchange::Deciding { .. } => Ending::Open,
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        match self {
+            Exchange::Open(websocket) => websocket.has_news(),
+            Exchange::Answered(answered) => answered.news.is_some(),
+            Exchange::Deciding { .. } => false,
         }
     }
 
@@ -614,6 +663,7 @@ impl Carried for Exchange {
     }
 }
 
+//= rfc9113 8.3.1 MUST NOT 1: where there is :authority, Host does not say what is addressed
 fn request(head: &Head) -> Option<RequestHead<'_>> {
     let (method, path, protocol) = match head.asks()? {
         Asks::Resource { method, path } => (method, path, None),

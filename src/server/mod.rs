@@ -14,6 +14,7 @@ mod http2;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Deref;
 
 use self::http2::{Exchange, Http2};
@@ -35,6 +36,17 @@ pub struct SessionId(pub(crate) u32);
 impl SessionId {
     /// The one exchange of an HTTP/1.1 connection.
     pub(crate) const HTTP1: SessionId = SessionId(1);
+
+    /// The number: over HTTP/2 that of the stream, which no other session of the connection ever has; 1 over HTTP/1.1.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// A server's side of a transport connection, from its first byte to its end.
@@ -106,7 +118,8 @@ pub enum ServerEvent<'s> {
 /// [`Limits::open_timeout`](crate::Limits::open_timeout), when it is answered with 503.
 #[derive(Debug)]
 pub struct Offer<'s> {
-    request: Request<'s>,
+    /// Boxed, as is the other: every event would have their size.
+    request: Box<Request<'s>>,
     decision: Decision<'s>,
 }
 
@@ -115,7 +128,7 @@ pub struct Offer<'s> {
 /// It derefs to its [`RequestHead`]. Dropped unanswered it is deferred: [`Server::request`] lends it again.
 #[derive(Debug)]
 pub struct PlainRequest<'s> {
-    head: RequestHead<'s>,
+    head: Box<RequestHead<'s>>,
     decision: Decision<'s>,
 }
 
@@ -150,7 +163,18 @@ impl Server {
 
     /// Takes bytes off the front of `input` until it has an event or `input` is empty, as
     /// [`WebSocket::receive`] does.
+    #[inline]
     pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ServerEvent<'s>> {
+        if self.head.capacity() > 0 || !matches!(self.phase, Phase::Open(_)) {
+            return self.receive_other(input, now);
+        }
+        let Phase::Open(websocket) = &mut self.phase else { return None };
+        websocket.receive_as(input, now, |incoming| ServerEvent::Session(SessionId::HTTP1, incoming))
+    }
+
+    // Apart, so that what is nearly always called needs no room on the stack for what seldom is.
+    #[inline(never)]
+    fn receive_other<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ServerEvent<'s>> {
         self.forget_head();
         if let Phase::Http2(_) = self.phase {
             let Phase::Http2(http2) = &mut self.phase else { return None };
@@ -237,7 +261,7 @@ impl Server {
     /// Lends a deferred offer again; none once it is answered, or its time was up.
     pub fn offer(&mut self, id: SessionId, now: Instant) -> Option<Offer<'_>> {
         match self.deferred(id, now)? {
-            (Classified::WebSocket(request), decision) => Some(Offer { request, decision }),
+            (Classified::WebSocket(request), decision) => Some(Offer { request: Box::new(request), decision }),
             _ => None,
         }
     }
@@ -245,7 +269,7 @@ impl Server {
     /// Lends a deferred request again; none once it is answered, or its time was up.
     pub fn request(&mut self, id: SessionId, now: Instant) -> Option<PlainRequest<'_>> {
         match self.deferred(id, now)? {
-            (Classified::Plain(head), decision) => Some(PlainRequest { head, decision }),
+            (Classified::Plain(head), decision) => Some(PlainRequest { head: Box::new(head), decision }),
             _ => None,
         }
     }
@@ -327,8 +351,15 @@ impl Server {
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
     pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
-        self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
-        self.transmitted(usize::MAX, now);
+        // Over HTTP/2 it is shown by and by.
+        loop {
+            let before = out.len();
+            self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
+            self.transmitted(usize::MAX, now);
+            if out.len() == before {
+                return;
+            }
+        }
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
@@ -450,25 +481,24 @@ impl Server {
             kept.extend_from_slice(taken);
             (&kept[..], None)
         };
-        let head = head::request(bytes);
-        let to_head = head.as_ref().is_ok_and(|head| head.method() == "HEAD");
-        match head.map(|head| head.classify(config)) {
-            Ok(Classified::WebSocket(request)) => {
+        let (to_head, classified) = head::request(bytes, config);
+        match classified {
+            Classified::WebSocket(request) => {
                 *phase = Phase::Deciding { for_websocket: true };
                 ServerEvent::Offer(Offer {
-                    request,
+                    request: Box::new(request),
                     decision: Decision { config, target: Target::Http1 { phase, keep }, now },
                 })
             }
-            Ok(Classified::Plain(head)) => {
+            Classified::Plain(head) => {
                 *phase = Phase::Deciding { for_websocket: false };
                 ServerEvent::Request(PlainRequest {
-                    head,
+                    head: Box::new(head),
                     decision: Decision { config, target: Target::Http1 { phase, keep }, now },
                 })
             }
             //= rfc6455 4.2.1 MUST 1: a bad request gets its error, and nothing after it is read
-            Ok(Classified::Refused(error)) | Err(error) => {
+            Classified::Refused(error) => {
                 phase.answer(&Response::refusing(error), to_head, now);
                 ServerEvent::Refused(error)
             }
@@ -484,7 +514,7 @@ impl Server {
         if id != SessionId::HTTP1 || !matches!(phase, Phase::Deciding { .. }) {
             return None;
         }
-        let classified = head::request(head).ok()?.classify(config);
+        let (_, classified) = head::request(head, config);
         Some((classified, Decision { config, target: Target::Http1 { phase, keep: None }, now }))
     }
 
@@ -524,18 +554,18 @@ impl<'s> Offer<'s> {
     /// Accepts: the 101 is queued, and bytes that follow the head in the same read are frames.
     //= rfc6455 4.2.2 MUST 1: an offer that passed every check is answered
     pub fn accept(mut self, accept: Accept<'_>) -> SessionId {
-        let (response, agreed) = self.request.answer(&accept);
-        let config = accept.config.unwrap_or_else(|| Arc::clone(self.decision.config));
+        let config = accept.config.as_ref().unwrap_or(self.decision.config);
         let now = self.decision.now;
-        let mut websocket = WebSocket::server(&agreed, config, now);
         match &mut self.decision.target {
             Target::Http1 { phase, .. } => {
-                let mut head = Vec::new();
-                write::upgrade(&response, &mut head);
-                websocket.push_head(&head, now);
+                let (head, agreed) = write::upgrade(&self.request, &accept);
+                let mut websocket = WebSocket::server(&agreed, Arc::clone(config), now);
+                websocket.begin_with(head, now);
                 **phase = Phase::Open(websocket);
             }
             Target::Http2 { connection, stream, .. } => {
+                let (response, agreed) = self.request.answer(&accept);
+                let websocket = WebSocket::server(&agreed, Arc::clone(config), now);
                 connection.respond(*stream, &response, None);
                 if let Some(exchange) = connection.session(*stream) {
                     *exchange = Exchange::Open(websocket);

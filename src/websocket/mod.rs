@@ -10,23 +10,28 @@
 //! it at last. A carrier whose payload is a part of a larger read calls them apart.
 
 mod clock;
+mod fast_path;
 mod prepared;
 mod receiver;
 mod sender;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 pub use self::prepared::{Prepared, Shared};
-use self::receiver::{Located, Receiver};
+use self::receiver::{Located, Place, Receiver};
 pub use self::sender::{Close, Compress, Reason, Sender};
-use crate::config::{Agreed, Config, KeepAlive};
+use crate::config::{Agreed, Config, Delivery, KeepAlive};
 use crate::deflate::Direction;
 use crate::entropy::{Entropy, Keys, NoEntropy};
 use crate::error::Error;
-use crate::event::{Cause, Closed, Event};
+use crate::event::{Cause, Closed, Event, Kind, Message};
+use crate::frame::header::Header;
+use crate::frame::mask;
 use crate::queue::Queue;
 use crate::time::{Instant, Timer};
+use crate::utf8;
 
 /// One WebSocket, either role, after the opening handshake: bytes and the time go in, events, bytes and a deadline come
 /// out.
@@ -60,6 +65,10 @@ pub struct WebSocket {
     pinged: Instant,
     /// Since when the driver has not been feeding input.
     paused: Instant,
+    /// The gate of the fast path: what is no shorter must take the plain one. 0, so everything, while a frame, a message or
+    /// a split header is under way, something is lent, the driver paused or the session is over, and where the configuration
+    /// asks for more than whole messages. The plain path opens it; whatever ends one of these states leads there.
+    whole_below: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +166,7 @@ impl WebSocket {
             heard: now,
             pinged: Instant::NEVER,
             paused: Instant::NEVER,
+            whole_below: 0,
         }
     }
 
@@ -166,11 +176,102 @@ impl WebSocket {
     ///
     /// Call it with an empty slice after [`receive_eof`](WebSocket::receive_eof),
     /// [`handle_timeout`](WebSocket::handle_timeout) or [`Sender::abort`]: that lends the events that no byte caused.
+    #[inline(always)]
     pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
-        let (consumed, found) = self.locate(input, now);
+        self.receive_as(input, now, |incoming| incoming)
+    }
+
+    /// The same, for an owner with an event of its own around it: a result made first and wrapped later would be copied.
+    #[inline(always)]
+    pub(crate) fn receive_as<'s, 'i: 's, E>(
+        &'s mut self,
+        input: &mut &'i mut [u8],
+        now: Instant,
+        wrap: impl Fn(Incoming<'s>) -> E,
+    ) -> Option<E> {
+        match self.role {
+            Role::Server => {
+                if let Some(place) = self.whole::<true, 0>(input) {
+                    return self.lend_whole::<true, E>(input, place, now, wrap);
+                }
+            }
+            Role::Client => {
+                if let Some(place) = self.whole::<false, 0>(input) {
+                    return self.lend_whole::<false, E>(input, place, now, wrap);
+                }
+            }
+        }
+        self.receive_longer(input, now).map(wrap)
+    }
+
+    // Apart, as the masking of long payloads would cost short ones the registers that must be saved for it.
+    #[inline(never)]
+    fn receive_longer<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
+        match self.role {
+            Role::Server => {
+                if let Some(place) = self.whole::<true, 2>(input) {
+                    return self.lend_whole::<true, _>(input, place, now, |incoming| incoming);
+                }
+            }
+            Role::Client => {
+                if let Some(place) = self.whole::<false, 2>(input) {
+                    return self.lend_whole::<false, _>(input, place, now, |incoming| incoming);
+                }
+            }
+        }
+        self.receive_plain(input, now)
+    }
+
+    #[inline(never)]
+    fn receive_plain<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
+        let (consumed, found) = self.locate_plain(input, now);
         let (taken, rest) = core::mem::take(input).split_at_mut_checked(consumed).unwrap_or_default();
         *input = rest;
         found.map(|found| self.lend(taken, found))
+    }
+
+    #[inline(never)]
+    fn lend_text<'s>(&'s mut self, payload: &'s [u8]) -> Option<Incoming<'s>> {
+        Some(match utf8::validate(payload) {
+            Ok(text) => Incoming { event: Event::Message(Message::Text(text)), tx: &mut self.sender },
+            Err(error) => self.lend(payload, Found::Failed(error.into())),
+        })
+    }
+
+    /// The fast path: a message in one frame that lies whole in the input, as nearly all do. It does what the plain path
+    /// does and judges nothing: whatever is not plainly right is left to that.
+    #[inline(always)]
+    fn whole<const MASKED: bool, const LENGTH_BYTES: usize>(&self, input: &[u8]) -> Option<Range<usize>> {
+        let place = Header::whole::<MASKED, LENGTH_BYTES>(input)?;
+        (place.end - place.start < self.whole_below as usize && !self.sender.is_aborted()).then_some(place)
+    }
+
+    #[inline(always)]
+    fn lend_whole<'s, 'i: 's, const MASKED: bool, E>(
+        &'s mut self,
+        input: &mut &'i mut [u8],
+        place: Range<usize>,
+        now: Instant,
+        wrap: impl Fn(Incoming<'s>) -> E,
+    ) -> Option<E> {
+        let (frame, rest) = core::mem::take(input).split_at_mut_checked(place.end)?;
+        let (header, payload) = frame.split_at_mut_checked(place.start)?;
+        *input = rest;
+        if self.take_whole::<MASKED>(header, payload, now) == Kind::Text {
+            return self.lend_text(payload).map(wrap);
+        }
+        Some(wrap(Incoming { event: Event::Message(Message::Binary(payload)), tx: &mut self.sender }))
+    }
+
+    #[inline(always)]
+    fn take_whole<const MASKED: bool>(&mut self, header: &[u8], payload: &mut [u8], now: Instant) -> Kind {
+        if MASKED && let Some(key) = header.last_chunk() {
+            mask::apply(payload, *key);
+        }
+        self.sender.stamp(now);
+        self.heard = now;
+        self.pinged = Instant::NEVER;
+        if header.first() == Some(&0x81) { Kind::Text } else { Kind::Binary }
     }
 
     /// Says that the transport will bring no more bytes: end of file. What is queued may still be written.
@@ -184,8 +285,13 @@ impl WebSocket {
     /// Says that the transport is gone, for reading and for writing: a reset, or any error but a mere lack of readiness. What
     /// is queued is dropped.
     pub fn receive_reset(&mut self, now: Instant) {
+        self.lost(Cause::Reset, now);
+    }
+
+    /// The same, for whatever cause.
+    pub(crate) fn lost(&mut self, cause: Cause, now: Instant) {
         self.sender.stamp(now);
-        self.end(None, Cause::Reset);
+        self.end(None, cause);
         self.sender.abort();
     }
 
@@ -231,6 +337,7 @@ impl WebSocket {
     /// blocked). The clocks that measure the peer's silence stop, so a live peer does not look dead for it. Resume some time:
     /// until then only the lifetime and a stalled transport end the session.
     pub fn pause(&mut self, now: Instant) {
+        self.whole_below = 0;
         self.paused = self.paused.min(now);
     }
 
@@ -292,6 +399,26 @@ impl WebSocket {
         &self.sender.queue
     }
 
+    /// Says that a carrier has copied the first `count` bytes, at the time of the last call to it or to this.
+    pub(crate) fn copied(&mut self, count: usize, now: Instant) {
+        self.transmitted(count, now.max(self.sender.now));
+    }
+
+    /// Whether the end is yet to be told.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.ending.told && (self.ending.closed.is_some() || self.sender.is_aborted())
+    }
+
+    /// Whether [`locate`](WebSocket::locate) may find more in what it was fed.
+    pub(crate) fn has_more(&self) -> bool {
+        self.receiver.is_in_frame()
+    }
+
+    /// Whether nothing that comes is processed any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ending.closed.is_some()
+    }
+
     pub(crate) fn config(&self) -> &Arc<Config> {
         &self.sender.config
     }
@@ -302,10 +429,33 @@ impl WebSocket {
         self.sender.push_head(head);
     }
 
+    /// The same for one that has queued nothing yet: the bytes become its buffer.
+    pub(crate) fn begin_with(&mut self, head: Vec<u8>, now: Instant) {
+        self.sender.stamp(now);
+        self.sender.begin_with(head);
+    }
+
     /// Phase one of receiving: consumes bytes off the front of `input` and says how many, and where the event lies that
     /// they hold. Without an event, all of `input` was consumed.
     #[inline]
     pub(crate) fn locate(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Found>) {
+        match self.role {
+            Role::Server => self.locate_whole::<true>(input, now),
+            Role::Client => self.locate_whole::<false>(input, now),
+        }
+    }
+
+    #[inline(always)]
+    fn locate_whole<const MASKED: bool>(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Found>) {
+        let place = self.whole::<MASKED, 0>(input).or_else(|| self.whole::<MASKED, 2>(input));
+        let Some(place) = place else { return self.locate_plain(input, now) };
+        let frame = input.get_mut(..place.end).unwrap_or_default();
+        let (header, payload) = frame.split_at_mut_checked(place.start).unwrap_or_default();
+        let kind = self.take_whole::<MASKED>(header, payload, now);
+        (place.end, Some(Found::Event(Located::Message { kind, place: Place::Input(place) })))
+    }
+
+    fn locate_plain(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Found>) {
         self.sender.stamp(now);
         if !input.is_empty() {
             self.resume(now);
@@ -326,10 +476,21 @@ impl WebSocket {
                 if let Some(located) = &located {
                     self.react(located, input);
                 }
+                self.whole_below = self.whole_below();
                 (consumed, located.map(Found::Event))
             }
             Err(error) => (input.len(), Some(Found::Failed(error))),
         }
+    }
+
+    /// What the fast path may take.
+    fn whole_below(&self) -> u32 {
+        let Config { delivery, limits, .. } = &*self.sender.config;
+        let is_open = self.ending.closed.is_none() && self.paused == Instant::NEVER && self.receiver.is_between();
+        if !is_open || *delivery != Delivery::Messages || limits.fragments == 0 {
+            return 0;
+        }
+        u32::try_from(limits.frame.min(limits.message)).map_or(u32::MAX, |limit| limit.saturating_add(1))
     }
 
     /// Phase two: borrows what `locate` found, from the bytes it consumed or from the receive half.
@@ -351,6 +512,7 @@ impl WebSocket {
                 self.sender.close_failed(error.close_code());
                 // Not through `end`, which borrows the receive half too.
                 self.ending.end(None, Cause::Fault);
+                self.whole_below = 0;
                 Event::Failed(error)
             }
         };
@@ -379,6 +541,7 @@ impl WebSocket {
             let cause = if self.sender.is_aborted() { Cause::Local } else { cause };
             self.sender.end();
             self.ending.end(closed, cause);
+            self.whole_below = 0;
         }
     }
 }

@@ -132,9 +132,6 @@ impl Receiver {
         if self.lent {
             self.forget_lent(config);
         }
-        if let Some((consumed, located)) = self.whole(input, config, role) {
-            return Ok((consumed, Some(located)));
-        }
         let mut at = 0;
         loop {
             let frame = match self.frame {
@@ -160,26 +157,9 @@ impl Receiver {
         }
     }
 
-    /// The fast path: a message in one frame that lies whole in the input, as nearly all do. It does what the plain path
-    /// does and judges nothing: whatever is not plainly right is left to that.
-    #[inline]
-    fn whole(&self, input: &mut [u8], config: &Config, role: Role) -> Option<(usize, Located)> {
-        if self.frame.is_some()
-            || self.message.is_some()
-            || self.header_length > 0
-            || config.delivery != Delivery::Messages
-        {
-            return None;
-        }
-        let (header, size) = Header::decode_whole(input, role == Role::Server)?;
-        let limits = &config.limits;
-        if header.length > limits.frame.min(limits.message) || limits.fragments == 0 {
-            return None;
-        }
-        let end = size.checked_add(usize::try_from(header.length).ok()?)?;
-        mask::apply(input.get_mut(size..end)?, header.masking_key);
-        let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-        Some((end, Located::Message { kind, place: Place::Input(size..end) }))
+    /// Whether nothing is under way, split or lent: the next byte begins a frame, which may be a message.
+    pub(super) fn is_between(&self) -> bool {
+        self.frame.is_none() && self.message.is_none() && self.header_length == 0 && !self.lent
     }
 
     /// When the message under assembly began.
@@ -212,6 +192,11 @@ impl Receiver {
         if !self.in_control() {
             self.control = Vec::new();
         }
+    }
+
+    /// Whether a frame is under way: what was decompressed of it may be lent by pieces.
+    pub(super) fn is_in_frame(&self) -> bool {
+        self.frame.is_some()
     }
 
     fn in_control(&self) -> bool {

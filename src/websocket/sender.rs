@@ -20,7 +20,7 @@ use crate::deflate::{Compressor, Direction};
 use crate::entropy::Keys;
 use crate::error::{CloseCode, SendError};
 use crate::event::{Kind, Message};
-use crate::frame::header::{Header, MAX_CONTROL, OpCode};
+use crate::frame::header::{Encoded, Header, MAX_CONTROL, OpCode};
 use crate::frame::mask;
 use crate::queue::Queue;
 use crate::time::Instant;
@@ -194,20 +194,10 @@ impl Sender {
     //= rfc7692 6.1 MUST 2: a plain one is framed as it is
     pub fn send_with(&mut self, message: Message<'_>, compress: Compress) -> Result<(), SendError> {
         self.check_ready()?;
-        let (opcode, plain) = (opcode(message.kind()), message.as_bytes());
-        match self.context(compress, plain.len()) {
-            None => self.frame(Rsv1::Clear, true, opcode, plain),
-            Some(mut context) => {
-                let payload = context.compress(plain, true);
-                // The peer's window takes what is compressed, and so must ours, where it is kept.
-                let is_smaller = payload.len() < plain.len() || self.keeps_context();
-                if is_smaller || compress == Compress::Always {
-                    self.frame(Rsv1::Set, true, opcode, payload);
-                } else {
-                    self.frame(Rsv1::Clear, true, opcode, plain);
-                }
-                self.put_back(context);
-            }
+        if self.deflate.is_some() {
+            self.send_negotiated(message, compress);
+        } else {
+            self.write_frame(Rsv1::Clear, true, opcode(message.kind()), message.as_bytes());
         }
         Ok(())
     }
@@ -397,6 +387,11 @@ impl Sender {
         self.queue.push(head);
     }
 
+    pub(super) fn begin_with(&mut self, head: Vec<u8>) {
+        self.queueing();
+        self.queue.begin_with(head);
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.state != State::Open
     }
@@ -467,8 +462,11 @@ impl Sender {
     }
 
     /// Makes the queue what `transmit` is to show.
+    #[inline(always)]
     pub(super) fn prepare(&mut self) {
-        self.flush_pong(false);
+        if self.pong_waits {
+            self.flush_pong(false);
+        }
     }
 
     pub(super) fn transmitted(&mut self, count: usize, now: Instant) {
@@ -560,24 +558,72 @@ impl Sender {
         }
     }
 
+    fn frame(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
+        self.write_frame(rsv1, fin, opcode, payload);
+    }
+
     //= rfc6455 5.1 MUST 1: a client masks every frame
     //= rfc6455 6.1 MUST 7: a client masks every frame
     //= rfc6455 6.1 MUST 8: every frame goes to the transport
     //= rfc6455 5.1 MUST NOT 1: a server masks none
-    fn frame(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
+    #[inline(always)]
+    fn write_frame(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
         self.queueing();
-        let key = self.keys.as_mut().map(Keys::masking_key);
-        let mut header = Header::encode(fin, opcode, payload.len() as u64, key);
-        if rsv1 == Rsv1::Set {
-            header = header.compressed();
+        if self.keys.is_none()
+            && let Some(room) = short_room(&mut self.queue, payload)
+        {
+            put_short(room, header(rsv1, fin, opcode, payload, None), payload, None);
+            self.queue.filled(2 + payload.len());
+        } else {
+            self.write_other(rsv1, fin, opcode, payload);
         }
-        self.queue.write(header.as_bytes().len() + payload.len(), |own| {
+    }
+
+    // Apart, so that a server's short frame is a leaf that saves no register.
+    #[inline(never)]
+    fn write_other(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
+        let Some(keys) = &mut self.keys else {
+            let header = header(rsv1, fin, opcode, payload, None);
+            let length = header.size() + payload.len();
+            if payload.len() > mask::SHORT
+                && let Some(room) = self.queue.room(length)
+            {
+                header.put(room).copy_from_slice(payload);
+                return self.queue.filled(length);
+            }
+            return self.write_anew(rsv1, fin, opcode, payload, None);
+        };
+        let key = keys.masking_key();
+        if let Some(room) = short_room(&mut self.queue, payload) {
+            put_short(room, header(rsv1, fin, opcode, payload, Some(key)), payload, Some(key));
+            return self.queue.filled(6 + payload.len());
+        }
+        let header = header(rsv1, fin, opcode, payload, Some(key));
+        let length = header.size() + payload.len();
+        if payload.len() > mask::SHORT
+            && let Some(room) = self.queue.room(length)
+        {
+            mask::copy_long(header.put(room), payload, key);
+            return self.queue.filled(length);
+        }
+        self.write_anew(rsv1, fin, opcode, payload, Some(key));
+    }
+
+    /// Writes a frame that the buffer has no room for, and if it is a short one, makes room for more of them. What is long is
+    /// appended, as room for it would be written twice.
+    #[cold]
+    fn write_anew(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8], key: Option<[u8; 4]>) {
+        let header = header(rsv1, fin, opcode, payload, key);
+        self.queue.write(header.size() + payload.len(), |own| {
             own.extend_from_slice(header.as_bytes());
             match key {
                 Some(key) => mask::append(own, payload, key),
                 None => own.extend_from_slice(payload),
             }
         });
+        if payload.len() <= mask::SHORT {
+            self.queue.make_room();
+        }
     }
 
     fn queueing(&mut self) {
@@ -591,6 +637,25 @@ impl Sender {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("state", &self.state).field("queued", &self.queue.len()).finish_non_exhaustive()
+    }
+}
+
+#[inline(always)]
+fn header(rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8], key: Option<[u8; 4]>) -> Encoded {
+    let header = Header::encode(fin, opcode, payload.len() as u64, key);
+    if rsv1 == Rsv1::Set { header.compressed() } else { header }
+}
+
+/// Room for a short frame.
+#[inline(always)]
+fn short_room<'q>(queue: &'q mut Queue, payload: &[u8]) -> Option<&'q mut [u8; Encoded::ROOM + mask::SHORT]> {
+    if payload.len() <= mask::SHORT { queue.chunk() } else { None }
+}
+
+#[inline(always)]
+fn put_short(room: &mut [u8; Encoded::ROOM + mask::SHORT], header: Encoded, payload: &[u8], key: Option<[u8; 4]>) {
+    if let Some(room) = header.put(room).first_chunk_mut() {
+        mask::copy(room, payload, key);
     }
 }
 

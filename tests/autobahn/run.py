@@ -2,20 +2,22 @@
 """Run the Autobahn WebSocket cases against this crate's programs, in both roles.
 
 The cases come from the PyPI package `kosoku` (0.1.0), which carries the Autobahn
-TestSuite's own case files and runs them under Python 3; everything else is the
-standard library. See README.md beside this file.
+TestSuite's own case files and runs them under Python 3; HTTP/2 comes from the PyPI
+package `h2`, and everything else is the standard library. See README.md beside this file.
 
     role server   the fuzzing client drives our server (examples/testbed)
     role client   the fuzzing server drives our client (examples/client), which runs
                   the usual loop: /getCaseCount, /runCase?case=N&agent=A for each N,
                   /updateReports?agent=A
 
+With --http 2, the same cases go through a bridge (bridge.py) which speaks HTTP/2 to our program.
+
 A case passes only if `behavior` and `behaviorClose` are both OK; the three cases that
 the suite itself reports as INFORMATIONAL whatever the peer does pass with that. In
 sections 12 and 13, what came must have been compressed, too. A case without a result
 is MISSING and fails. The exit status is 0 only if at least one case was selected,
 every selected case ran and passed, and no program misbehaved. The last line of the
-output is always `N passed, N failed`.
+output is always `N passed, N failed`, followed by `, over HTTP/2` if that is so.
 """
 
 from __future__ import annotations
@@ -36,12 +38,17 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.dont_write_bytecode = True  # the import of bridge.py leaves nothing beside it
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 EXAMPLES = TARGET / "release" / "examples"
 
+HOST = "127.0.0.1"
 KOSOKU = "0.1.0"
+H2 = "4.4.1"
 SUITE_SIZE = 517
 # Numbers that the suite never gave a case; a pattern for one of them is no mistake.
 EMPTY_SECTIONS = {"8.*", "11.*"}
@@ -164,10 +171,16 @@ class Worker:
 
         limit = self.config["case_timeout"]
         well = True
-        async with kosoku.run_fuzzingserver(pending, None, host="127.0.0.1", port=0) as server:
-            url = f"ws://127.0.0.1:{server.port}"
+        async with kosoku.run_fuzzingserver(pending, None, host=HOST, port=0) as server:
+            port, down = server.port, None
+            if self.config["http"] == "2":
+                import bridge
+
+                down = await bridge.Down(port).start()
+                port = down.port
+            url = f"ws://{HOST}:{port}"
             finish = asyncio.create_task(results(server))
-            argv = fill(self.config["command"], url=url, port=server.port, agent=self.config["agent"])
+            argv = fill(self.config["command"], url=url, port=port, agent=self.config["agent"])
             with open(self.config["log"], "ab") as log:
                 try:
                     self.child = await asyncio.create_subprocess_exec(
@@ -208,6 +221,8 @@ class Worker:
                     self.say(problem=f"the client failed after its run ({status(exited.result())})")
             finally:
                 kill_group(self.child.pid, signal.SIGKILL)
+                if down is not None:
+                    self.say(carried=down.stop(), faults=down.faults)
         return well
 
 
@@ -258,7 +273,7 @@ def shorten(value: object) -> object:
 
 
 def update_reports(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as stream:
+    with socket.create_connection((HOST, port), timeout=5) as stream:
         stream.sendall(
             b"GET /updateReports HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -305,7 +320,7 @@ def fill(command: list[str], **values: object) -> list[str]:
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         return probe.getsockname()[1]
 
 
@@ -340,7 +355,7 @@ class ServerUnderTest:
             limit = min(time.monotonic() + START_LIMIT, self.deadline)
             while self.process.returncode is None and time.monotonic() < limit:
                 try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    _, writer = await asyncio.open_connection(HOST, self.port)
                     writer.close()
                     await asyncio.sleep(0.1)
                     if self.process.returncode is None:
@@ -374,12 +389,16 @@ class Role:
         self.results: dict[str, dict] = {}
         self.missing: dict[str, str] = {}
         self.problems: list[str] = []
+        self.carried: Counter[str] = Counter()
         self.seconds = 0.0
         self.log = ""
 
     def take(self, said: dict) -> None:
         if "problem" in said:
             self.problems.append(said["problem"])
+        elif "carried" in said:
+            self.carried.update(said["carried"])
+            self.problems += said["faults"]
         elif "missing" in said:
             self.missing[said["missing"]] = said["why"]
         elif "result" in said:
@@ -464,8 +483,8 @@ async def shard(role: Role, config: dict, deadline: float) -> None:
 async def run_role(role: Role, args: argparse.Namespace, deadline: float, scratch: Path) -> None:
     began = time.monotonic()
     log = scratch / f"{role.name}.log"
-    server = None
-    config = {"role": role.name, "case_timeout": args.case_timeout, "jobs": args.jobs}
+    server = up = None
+    config = {"role": role.name, "case_timeout": args.case_timeout, "jobs": args.jobs, "http": args.http}
     try:
         if role.name == "client":
             config |= {"command": args.client_command, "agent": args.agent}
@@ -478,8 +497,14 @@ async def run_role(role: Role, args: argparse.Namespace, deadline: float, scratc
             if wrong := await server.start():
                 role.problems.append(wrong)
                 return
-            config["url"] = f"ws://127.0.0.1:{server.port}/"
+            config["url"] = f"ws://{HOST}:{server.port}/"
             print(f"server: {shlex.join(fill(args.server_command, port=server.port))}", flush=True)
+        if role.name == "server" and args.http == "2":
+            import bridge
+
+            url = urlsplit(config["url"])
+            up = await bridge.Up(url.port, url.hostname).start()
+            config["url"] = url._replace(netloc=f"{HOST}:{up.port}").geturl()
         shards = max(1, min(args.shards, len(role.selected)))
         logs = [scratch / f"{role.name}-{number}.log" for number in range(shards)]
         await asyncio.gather(*(
@@ -493,6 +518,8 @@ async def run_role(role: Role, args: argparse.Namespace, deadline: float, scratc
             if agents - {args.agent}:
                 role.problems.append(f"the client named itself {sorted(agents)}, not {args.agent!r}")
     finally:
+        if up is not None:
+            role.take({"carried": up.stop(), "faults": up.faults})
         if server is not None:
             await server.stop()
         role.seconds = time.monotonic() - began
@@ -538,6 +565,8 @@ def print_role(role: Role) -> None:
         row += [f"{sum(result['duration'] for result in results) / 1000:.1f}"]
         cells = [str(cell).rjust(len(head)) for cell, head in zip(row, heads, strict=True)]
         print("  ".join([f"{row[0]:<{len(heads[0])}}", *cells[1:]]))
+    if role.carried:
+        print(f"{role.name}: {', '.join(f'{count} {what}' for what, count in role.carried.items())}")
     print(f"{role.name}: {role.seconds:.1f} s")
 
 
@@ -596,17 +625,18 @@ def parse() -> argparse.Namespace:
         "case numbers: 1.*, 6.4.?, 9.3.1.",
     )
     parser.add_argument("--role", choices=["server", "client", "both"], default="both", help="what is under test")
+    parser.add_argument("--http", choices=["1.1", "2"], default="1.1",
+                        help="what carries the WebSockets to our programs (default: %(default)s)")
     parser.add_argument("--cases", type=split, default=["*"], metavar="PATTERN,…", help="default: all")
     parser.add_argument("--exclude", type=split, default=[], metavar="PATTERN,…")
     parser.add_argument("--shards", type=int, default=3, help="processes that share the cases (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1,
                         help="cases at a time in one shard, role server only (default: %(default)s)")
     parser.add_argument("--server-command", type=shlex.split, metavar="COMMAND",
-                        default=[str(EXAMPLES / "testbed"), "--h1", "{port}"],
-                        help="default: target/release/examples/testbed --h1 {port}")
+                        help="default: target/release/examples/testbed --h1 {port}, or --h2c {port}")
     parser.add_argument("--client-command", type=shlex.split, metavar="COMMAND",
-                        default=[str(EXAMPLES / "client"), "--autobahn", "{url}", "--agent", "{agent}"],
-                        help="default: target/release/examples/client --autobahn {url} --agent {agent}")
+                        help="default: target/release/examples/client --http 1.1 --autobahn {url} --agent {agent}, "
+                        "or --http 2")
     parser.add_argument("--url", help="a server that is running already (role server)")
     parser.add_argument("--agent", default="sockless", help="default: %(default)s")
     parser.add_argument("--timeout", type=float, default=1500, metavar="SECONDS",
@@ -616,6 +646,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write the raw results")
     parser.add_argument("--list", action="store_true", help="print the selected cases and exit")
     args = parser.parse_args()
+    args.server_command = args.server_command or [
+        str(EXAMPLES / "testbed"), "--h1" if args.http == "1.1" else "--h2c", "{port}"]
+    args.client_command = args.client_command or [
+        str(EXAMPLES / "client"), "--http", args.http, "--autobahn", "{url}", "--agent", "{agent}"]
     if args.shards < 1 or args.jobs < 1 or args.timeout <= 0 or args.case_timeout <= 0:
         parser.error("--shards, --jobs and the timeouts must be positive")
     if args.url and args.role == "client":
@@ -623,9 +657,9 @@ def parse() -> argparse.Namespace:
     return args
 
 
-def finish(passed: int, failed: int) -> int:
+def finish(args: argparse.Namespace, passed: int, failed: int) -> int:
     sys.stderr.flush()
-    print(f"{passed} passed, {failed} failed", flush=True)
+    print(f"{passed} passed, {failed} failed{', over HTTP/2' if args.http == '2' else ''}", flush=True)
     return 0 if passed and not failed else 1
 
 
@@ -634,9 +668,12 @@ def main() -> int:
     try:
         version = importlib.metadata.version("kosoku")
         from kosoku.cases import CASES
+
+        if args.http == "2":
+            import bridge  # noqa: F401
     except ImportError as error:
-        print(f"needs the package kosoku ({error}): pip install kosoku=={KOSOKU}")
-        return finish(0, 1)
+        print(f"needs the packages kosoku and, for HTTP/2, h2 ({error}): pip install kosoku=={KOSOKU} h2=={H2}")
+        return finish(args, 0, 1)
     problems = []
     if version != KOSOKU or len(CASES) != SUITE_SIZE:
         problems.append(f"this script is for kosoku {KOSOKU} with its {SUITE_SIZE} cases, "
@@ -645,7 +682,7 @@ def main() -> int:
         selected = select(list(CASES), args.cases, args.exclude)
     except ValueError as error:
         print(f"PROBLEM: {error}")
-        return finish(0, 1)
+        return finish(args, 0, 1)
     if args.list:
         for case_id in selected:
             print(f"{case_id:8} {' '.join(CASES[case_id].DESCRIPTION.split())[:140]}")
@@ -688,7 +725,7 @@ def main() -> int:
         args.report.write_text(json.dumps(report, indent=1) + "\n")
     total = sum(len(role.selected) for role in roles)
     failed = sum(len(role.failures) for role in roles)
-    return finish(total - failed, failed + len(problems) + sum(len(role.problems) for role in roles))
+    return finish(args, total - failed, failed + len(problems) + sum(len(role.problems) for role in roles))
 
 
 if __name__ == "__main__":

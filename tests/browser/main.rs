@@ -210,7 +210,7 @@ fn many_sockets_share_one_http2_connection() {
 
     let lines = server.lines();
     // Chromium may open a connection ahead and never use it.
-    let sessions: Vec<_> = lines.iter().filter(|line| line.contains("SessionId(")).collect();
+    let sessions: Vec<_> = lines.iter().filter(|line| line.contains(", session ")).collect();
     assert_eq!(sessions.len(), 9, "{lines:#?}");
     let (number, _) = sessions[0].split_once(',').unwrap();
     assert!(lines.contains(&format!("{number}: TLS, ALPN h2")), "{lines:#?}");

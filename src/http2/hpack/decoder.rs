@@ -9,11 +9,18 @@ use super::{DEFAULT_TABLE_SIZE, Field, HpackError, huffman, integer};
 #[derive(Debug)]
 pub(crate) struct Decoder {
     pub(super) table: Table,
+    /// Bytes of literals that a block may hold, with the names that they have from the table.
+    limit: usize,
 }
 
 impl Decoder {
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn new() -> Decoder {
-        Decoder { table: Table::new(DEFAULT_TABLE_SIZE) }
+        Decoder::with_limit(usize::MAX)
+    }
+
+    pub(crate) fn with_limit(limit: usize) -> Decoder {
+        Decoder { table: Table::new(DEFAULT_TABLE_SIZE), limit }
     }
 
     /// Lends each field of a whole block, in order. After an error the table is no longer the peer's.
@@ -22,6 +29,7 @@ impl Decoder {
     pub(crate) fn decode(&mut self, mut block: &[u8], mut visit: impl FnMut(Field<'_>)) -> Result<(), HpackError> {
         // At most two changes of size, before the first field: down to the smallest that was asked for, and up again.
         let mut size_updates = 2usize;
+        let mut left = self.limit;
         while let Some(first) = block.first() {
             match first {
                 0x80.. => {
@@ -46,6 +54,7 @@ impl Decoder {
                     let start = self.table.begin();
                     let split = self.literal(&mut block, if is_kept { 6 } else { 4 })?;
                     let entry = Entry { start, split, end: self.table.tail().len() };
+                    left = left.checked_sub(entry.end - entry.start).ok_or(HpackError::TooLarge)?;
                     let (name, value) = self.table.read(entry).unwrap_or_default();
                     visit(Field { name, value, is_sensitive });
                     if is_kept {

@@ -32,7 +32,7 @@ pub(crate) struct Field<'a> {
     pub(crate) is_sensitive: bool,
 }
 
-/// A block of fields that cannot be decoded. All of them are COMPRESSION_ERROR (RFC 9113 §4.3).
+/// A block of fields that cannot be decoded. But for the last they are COMPRESSION_ERROR (RFC 9113 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HpackError {
     /// The block ends inside of a field. RFC 7541 §3.1
@@ -47,6 +47,8 @@ pub(crate) enum HpackError {
     MisplacedSizeUpdate,
     /// A table larger than was allowed. RFC 7541 §6.3
     TableTooLarge,
+    /// More than is decoded of a block. RFC 7541 §7.3
+    TooLarge,
 }
 
 impl fmt::Display for HpackError {
@@ -58,6 +60,7 @@ impl fmt::Display for HpackError {
             HpackError::InvalidHuffman => "a header field's string is not validly encoded",
             HpackError::MisplacedSizeUpdate => "a table's size is changed behind a header field",
             HpackError::TableTooLarge => "a table is made larger than was allowed",
+            HpackError::TooLarge => "a block of header fields holds too much",
         })
     }
 }

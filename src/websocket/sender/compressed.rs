@@ -30,6 +30,24 @@ impl Sender {
         Compressor::lent(settings, direction.takeover, compression.hibernate.is_some(), compression.pool.as_ref())
     }
 
+    /// Queues a message where compression was agreed on.
+    #[inline(never)]
+    pub(super) fn send_negotiated(&mut self, message: Message<'_>, compress: Compress) {
+        let (opcode, plain) = (opcode(message.kind()), message.as_bytes());
+        let Some(mut context) = self.context(compress, plain.len()) else {
+            return self.frame(Rsv1::Clear, true, opcode, plain);
+        };
+        let payload = context.compress(plain, true);
+        // The peer's window takes what is compressed, and so must ours, where it is kept.
+        let is_smaller = payload.len() < plain.len() || self.keeps_context();
+        if is_smaller || compress == Compress::Always {
+            self.frame(Rsv1::Set, true, opcode, payload);
+        } else {
+            self.frame(Rsv1::Clear, true, opcode, plain);
+        }
+        self.put_back(context);
+    }
+
     /// What was agreed on for the messages that we send.
     pub(super) fn direction(&self) -> Option<Direction> {
         self.deflate.map(if self.keys.is_some() { Direction::of_client } else { Direction::of_server })

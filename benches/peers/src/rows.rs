@@ -1,0 +1,398 @@
+//! What is compared?
+
+use std::hint::black_box;
+
+use sockless::{Compression, CompressionLevel, Message, Prepared, WindowBits};
+
+use crate::engines::{Connection, Engine};
+use crate::limits;
+use crate::rounds::{Contestant, Figures, compare};
+use crate::traffic::{self, ACCEPT, Kind, Outgoing, REQUEST, Role, Tally, Wire, check_written, framed};
+use crate::transport::{self, Outcome};
+
+/// A line of the table.
+pub struct Row {
+    pub part: &'static str,
+    pub title: String,
+    /// Bytes of payload in a message; 0 where there are none.
+    pub size: usize,
+    pub figures: Vec<Figures>,
+}
+
+/// Each part, and what stands above it.
+pub const PARTS: [(&str, &str); 11] = [
+    ("receive", "Server receives, time a message"),
+    ("client-receive", "Client receives, time a message"),
+    ("send", "Server sends, time a message; who lends the payload to the transport copies nothing, whatever its size"),
+    ("client-send", "Client sends, with a new key from a strong source a frame, time a message"),
+    ("echo", "Server echoes, time a message"),
+    ("open", "Server answers the opening handshake of a browser, time a handshake"),
+    ("broadcast", "Server sends one message of 1 KiB to many connections, time a connection"),
+    ("trickle", "Server receives in small reads, time a message"),
+    ("connections", "Server receives 125 B from one connection after the other, time a message"),
+    ("fragments", "Server receives 64 KiB in fragments, time a message"),
+    ("sizes", "Server receives binary, reads of 64 KiB: the plot"),
+];
+
+const READ: usize = 64 << 10;
+const SIZES: [usize; 5] = [16, 125, 1 << 10, 16 << 10, 1 << 20];
+
+pub struct Bench {
+    pub engines: Vec<Box<dyn Engine>>,
+    pub rounds: usize,
+    /// How long a sample is to take, in nanoseconds.
+    pub sample: u64,
+    /// Bytes in a message; all of them if empty.
+    pub sizes: Vec<usize>,
+    /// Whether the limits take part.
+    pub with_limits: bool,
+    pub done: fn(&Row),
+    pub rows: Vec<Row>,
+}
+
+impl Bench {
+    pub fn run(&mut self, part: &'static str) {
+        match part {
+            "receive" => {
+                for size in [16, 125] {
+                    self.receive(part, Role::Server, Kind::Binary, size, 16 << 10, 1);
+                }
+                for size in SIZES {
+                    self.receive(part, Role::Server, Kind::Binary, size, READ, 1);
+                }
+                for size in [16, 125, 1 << 10, 16 << 10, 1 << 20] {
+                    self.receive(part, Role::Server, Kind::Text, size, READ, 1);
+                }
+                for size in [1 << 10, 16 << 10] {
+                    self.receive(part, Role::Server, Kind::Scripts, size, READ, 1);
+                }
+            }
+            "client-receive" => {
+                for size in SIZES {
+                    self.receive(part, Role::Client, Kind::Binary, size, READ, 1);
+                }
+                self.receive(part, Role::Client, Kind::Text, 1 << 10, READ, 1);
+            }
+            "send" => {
+                for size in SIZES {
+                    self.send(part, Role::Server, size, 1);
+                }
+                for size in [16, 125, 1 << 10] {
+                    self.send(part, Role::Server, size, 32);
+                }
+            }
+            "client-send" => {
+                for size in SIZES {
+                    self.send(part, Role::Client, size, 1);
+                }
+            }
+            "echo" => {
+                for size in SIZES {
+                    self.echo(part, size);
+                }
+            }
+            "open" => self.open(part),
+            "broadcast" => self.broadcast(part),
+            "trickle" => {
+                for (size, read) in [(125, 1), (16 << 10, 1), (16 << 10, 16), (16 << 10, 1 << 10)] {
+                    self.receive(part, Role::Server, Kind::Text, size, read, 1);
+                }
+            }
+            "connections" => {
+                for count in [1, 100, 10_000, 100_000] {
+                    self.connections(part, count);
+                }
+            }
+            "fragments" => {
+                for fragments in [1, 4, 16, 64, 256, 1024] {
+                    self.receive(part, Role::Server, Kind::Binary, 64 << 10, READ, fragments);
+                }
+            }
+            _ => {
+                for size in [16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20] {
+                    self.receive(part, Role::Server, Kind::Binary, size, READ, 1);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, part: &'static str, title: String, size: usize, figures: Vec<Figures>) {
+        let row = Row { part, title, size, figures };
+        (self.done)(&row);
+        self.rows.push(row);
+    }
+
+    fn wants(&self, size: usize) -> bool {
+        self.sizes.is_empty() || self.sizes.contains(&size)
+    }
+
+    /// The limits and the engines that receive.
+    fn receivers(&self) -> impl Iterator<Item = &dyn Engine> {
+        self.senders().filter(|engine| !engine.only_sends())
+    }
+
+    fn senders(&self) -> impl Iterator<Item = &dyn Engine> {
+        let limits: [&dyn Engine; 3] = [&limits::Memcpy, &limits::Bare::<false>, &limits::Bare::<true>];
+        self.engines.iter().map(Box::as_ref).chain(limits.into_iter().filter(|_| self.with_limits))
+    }
+
+    fn receive(&mut self, part: &'static str, role: Role, kind: Kind, size: usize, read: usize, fragments: usize) {
+        if !self.wants(size) {
+            return;
+        }
+        let wire = Wire::new(role, kind, size, messages(size, read), fragments);
+        let contestants = self.receivers().map(|engine| {
+            let mut connection = engine.connect(role, READ);
+            let is_limit = is_limit(engine);
+            let run = move |times| receive(&mut *connection, &wire, read, times, is_limit);
+            Contestant { name: engine.name(), run: Box::new(run), units: wire.messages }
+        });
+        // The bare loop takes each frame for a message.
+        let contestants = contestants.filter(|contestant| fragments == 1 || !contestant.name.starts_with("bare loop"));
+        let contestants = contestants.collect();
+        let figures = compare(contestants, self.rounds, self.sample);
+        let kind = match kind {
+            Kind::Binary => "binary",
+            Kind::Text => "text",
+            Kind::Scripts => "text of several scripts",
+        };
+        let title = match part {
+            "fragments" => format!("in frames of {}", bytes((64 << 10) / fragments)),
+            "sizes" => bytes(size),
+            _ => format!("{} {kind}, reads of {}", bytes(size), bytes(read)),
+        };
+        self.record(part, title, size, figures);
+    }
+
+    fn send(&mut self, part: &'static str, role: Role, size: usize, batch: usize) {
+        if !self.wants(size) {
+            return;
+        }
+        let message = Outgoing::new(size);
+        let times_a_run = if size > 1 << 10 { 32 } else { 1024 };
+        let expected = framed(role, size) * times_a_run;
+        let contestants = self.senders().map(|engine| {
+            let mut connection = engine.connect(role, READ);
+            let name = engine.name();
+            let message = &message;
+            let checked = if is_limit(engine) {
+                Ok(())
+            } else {
+                transport::record(|| connection.send(message, 40, batch))
+                    .and_then(|written| check_written(role, &written, &mut std::iter::repeat_n(message.bytes, 40)))
+            };
+            let mut checked = Some(checked);
+            let run = move |times| {
+                checked.take().unwrap_or(Ok(()))?;
+                for _ in 0..times {
+                    transport::written();
+                    connection.send(message, times_a_run, batch)?;
+                    if name != "memcpy" && transport::written() != expected {
+                        return Err("more or less was written than the messages".into());
+                    }
+                }
+                Ok(())
+            };
+            Contestant { name, run: Box::new(run), units: times_a_run }
+        });
+        let figures = compare(contestants.collect(), self.rounds, self.sample);
+        let title = match batch {
+            1 => format!("{}, a write each", bytes(size)),
+            _ => format!("{}, {batch} to a flush", bytes(size)),
+        };
+        self.record(part, title, size, figures);
+    }
+
+    fn echo(&mut self, part: &'static str, size: usize) {
+        if !self.wants(size) {
+            return;
+        }
+        let wire = Wire::new(Role::Server, Kind::Binary, size, messages(size, READ), 1);
+        let batch = (READ / framed(Role::Client, size)).max(1);
+        let plain = Wire::new(Role::Client, Kind::Binary, size, wire.messages, 1);
+        let contestants = self.receivers().map(|engine| {
+            let mut connection = engine.connect(Role::Server, READ);
+            let name = engine.name();
+            let mut checked = (name != "memcpy").then(|| -> Outcome {
+                transport::feed(wire.bytes, READ);
+                let written = transport::record(|| connection.echo(wire.messages, batch))?;
+                if written == plain.bytes { Ok(()) } else { Err("what came back is not what went".into()) }
+            });
+            let run = move |times| {
+                checked.take().unwrap_or(Ok(()))?;
+                for _ in 0..times {
+                    transport::feed(wire.bytes, READ);
+                    transport::written();
+                    connection.echo(wire.messages, batch)?;
+                    if name != "memcpy" && transport::written() != plain.bytes.len() {
+                        return Err("more or less came back than went".into());
+                    }
+                }
+                Ok(())
+            };
+            Contestant { name, run: Box::new(run), units: wire.messages }
+        });
+        let figures = compare(contestants.collect(), self.rounds, self.sample);
+        self.record(part, bytes(size), size, figures);
+    }
+
+    fn open(&mut self, part: &'static str) {
+        let contestants = self.receivers().filter_map(|engine| {
+            transport::feed(REQUEST, READ);
+            let mut checked: Option<Outcome> = Some(match transport::record(|| engine.open().unwrap_or(Ok(()))) {
+                Ok(written) if written.is_empty() => return None,
+                Ok(written) if written.windows(ACCEPT.len()).any(|part| part == ACCEPT) => Ok(()),
+                Ok(_) => Err("the answer does not hold the accepted key".into()),
+                Err(error) => Err(error),
+            });
+            let run = move |times| {
+                checked.take().unwrap_or(Ok(()))?;
+                for _ in 0..times * 16 {
+                    transport::feed(REQUEST, READ);
+                    engine.open().unwrap_or(Ok(()))?;
+                    if transport::written() < ACCEPT.len() {
+                        return Err("no answer".into());
+                    }
+                }
+                Ok(())
+            };
+            Some(Contestant { name: engine.name(), run: Box::new(run), units: 16 })
+        });
+        let figures = compare(contestants.collect(), self.rounds, self.sample);
+        self.record(part, format!("{} B of request", REQUEST.len()), 0, figures);
+    }
+
+    fn broadcast(&mut self, part: &'static str) {
+        let contestants = self.senders().filter(|engine| !is_limit(*engine)).map(|engine| {
+            let mut connections: Vec<_> = (0..10_000).map(|_| engine.connect(Role::Server, 4 << 10)).collect();
+            let run = move |times| {
+                for _ in 0..times {
+                    // Encoded anew for each broadcast, by those who encode once.
+                    let message = Outgoing::new_broadcast();
+                    transport::written();
+                    connections.iter_mut().try_for_each(|connection| connection.send(&message, 1, 1))?;
+                    if transport::written() != framed(Role::Server, 1 << 10) * 10_000 {
+                        return Err("not everyone was written to".into());
+                    }
+                }
+                Ok(())
+            };
+            Contestant { name: engine.name(), run: Box::new(run), units: 10_000 }
+        });
+        let figures = compare(contestants.collect(), self.rounds, self.sample);
+        self.record(part, "plain, 10 000 connections".into(), 1 << 10, figures);
+
+        // Ours are not compressed when they are shared.
+        let contestants = self.senders().filter(|engine| engine.name() != "sockless shared").filter_map(|engine| {
+            engine.deflating()?;
+            let count = if engine.name() == "sockless prepared" { 10_000 } else { 100 };
+            let mut connections: Vec<_> = (0..count).filter_map(|_| engine.deflating()).collect();
+            let run = move |times| {
+                for _ in 0..times {
+                    let message = Outgoing::new_compressed_broadcast();
+                    transport::written();
+                    connections.iter_mut().try_for_each(|connection| connection.send(&message, 1, 1))?;
+                    if transport::written() > (1 << 9) * count {
+                        return Err("it was not compressed".into());
+                    }
+                }
+                Ok(())
+            };
+            Some(Contestant { name: engine.name(), run: Box::new(run), units: count })
+        });
+        let figures = compare(contestants.collect(), self.rounds, self.sample);
+        self.record(part, "compressed, 10 000 prepared, else 100".into(), 1 << 10, figures);
+    }
+
+    fn connections(&mut self, part: &'static str, count: usize) {
+        let wire = Wire::new(Role::Server, Kind::Binary, 125, 1, 1);
+        let contestants = self.receivers().filter(|engine| !is_limit(*engine)).map(|engine| {
+            let mut connections: Vec<_> = (0..count).map(|_| engine.connect(Role::Server, 4 << 10)).collect();
+            let run = move |times| {
+                (0..times).try_for_each(|_| {
+                    connections.iter_mut().try_for_each(|connection| receive(&mut **connection, &wire, READ, 1, false))
+                })
+            };
+            Contestant { name: engine.name(), run: Box::new(run), units: count }
+        });
+        let figures = if count > 10_000 {
+            // One engine after the other, or memory would run out.
+            contestants.flat_map(|contestant| compare(vec![contestant], self.rounds.min(11), self.sample)).collect()
+        } else {
+            compare(contestants.collect(), self.rounds, self.sample)
+        };
+        self.record(part, format!("round robin over {count}"), 125, figures);
+    }
+}
+
+/// What needs no engine: the parts of the work alone, by size.
+pub fn limits(rounds: usize, sample: u64) -> Vec<Row> {
+    let rows = SIZES.map(|size| {
+        let (ascii, scripts) = (traffic::payload(Kind::Text, size), traffic::payload(Kind::Scripts, size));
+        let (mut masked, mut again, mut copied) = (ascii.clone(), ascii.clone(), ascii.clone());
+        let many = if size > 1 << 10 { 8 } else { 256 };
+        let contestants = vec![
+            part("memcpy", many, || black_box(&mut copied[..]).copy_from_slice(black_box(&ascii))),
+            part("unmask", many, || limits::mask(black_box(&mut masked), black_box([1, 2, 3, 4]))),
+            part("unmask, SIMD", many, || sockudo_ws::simd::apply_mask(black_box(&mut again), black_box([1, 2, 3, 4]))),
+            part("simdutf8, ASCII", many, || _ = black_box(simdutf8::basic::from_utf8(black_box(&ascii)))),
+            part("simdutf8, several scripts", many, || _ = black_box(simdutf8::basic::from_utf8(black_box(&scripts)))),
+        ];
+        Row { part: "limits", title: bytes(size), size, figures: compare(contestants, rounds, sample) }
+    });
+    rows.into()
+}
+
+fn part<'c>(name: &'static str, many: usize, mut run: impl FnMut() + 'c) -> Contestant<'c> {
+    let run = Box::new(move |times| {
+        (0..times * many).for_each(|_| run());
+        Ok(())
+    });
+    Contestant { name, run, units: many }
+}
+
+fn receive(connection: &mut dyn Connection, wire: &Wire, read: usize, times: usize, is_limit: bool) -> Outcome {
+    let mut tally = Tally::default();
+    for time in 1..=times {
+        transport::feed(wire.bytes, read);
+        connection.receive(wire.messages * time, &mut tally)?;
+    }
+    let expected = wire.tally.times(times);
+    match is_limit {
+        true if tally.messages == expected.messages => Ok(()),
+        false if tally == expected && transport::unread() == 0 => Ok(()),
+        _ => Err(format!("received {tally:?}, expected {expected:?}").into()),
+    }
+}
+
+/// How many messages are fed at a time: so many that few are cut by reads, and so few that they stay in the cache.
+fn messages(size: usize, read: usize) -> usize {
+    if read < 16 << 10 { ((4 << 10) / size).max(1) } else { ((256 << 10) / size).clamp(4, 4096) }
+}
+
+fn is_limit(engine: &dyn Engine) -> bool {
+    matches!(engine.name(), "memcpy" | "bare loop" | "bare loop, SIMD")
+}
+
+pub fn bytes(size: usize) -> String {
+    match size {
+        0..1024 => format!("{size} B"),
+        1024..0x10_0000 => format!("{} KiB", size >> 10),
+        _ => format!("{} MiB", size >> 20),
+    }
+}
+
+impl Outgoing {
+    fn new_broadcast() -> Outgoing {
+        static BYTES: std::sync::LazyLock<&[u8]> = std::sync::LazyLock::new(|| Outgoing::new(1 << 10).bytes);
+        let bytes = *BYTES;
+        Outgoing { bytes, shared: bytes.to_vec().into(), prepared: Prepared::new(Message::Binary(bytes)) }
+    }
+
+    fn new_compressed_broadcast() -> Outgoing {
+        let plain = Outgoing::new_broadcast();
+        let compression = Compression { level: CompressionLevel::FASTEST, ..Compression::default() };
+        let prepared = Prepared::compressed(Message::Binary(plain.bytes), &compression, &[WindowBits::MAX]);
+        Outgoing { prepared, ..plain }
+    }
+}
