@@ -316,9 +316,7 @@ impl Http2 {
 
     /// Takes no more sessions, and ends those that are there: see [`Client::shut_down`](super::Client::shut_down).
     pub(super) fn shut_down(&mut self, now: Instant) {
-        if !self.connection.is_draining() {
-            self.connection.go_away(ErrorCode::NO_ERROR);
-        }
+        self.connection.drain();
         self.waiting.clear();
         for stream in self.connection.ids() {
             match self.connection.session(stream) {
@@ -382,6 +380,7 @@ impl Http2 {
     pub(super) fn planned(&mut self) -> &Connection<Exchange> {
         let Http2 { connection, news, .. } = self;
         connection.settle_with(|stream| news.push_back(stream));
+        self.say_goodbye();
         self.connection.plan();
         &self.connection
     }
@@ -403,7 +402,15 @@ impl Http2 {
 
     /// Whether nothing is left to do but to write what is queued.
     fn is_over(&self) -> bool {
-        self.eof || (self.connection.is_draining() && self.connection.has_no_streams())
+        self.eof || (self.connection.has_said_goodbye() && self.connection.has_no_streams())
+    }
+
+    /// Says GOAWAY behind the last stream. The server has no use for it before, and some take it for the end of everything.
+    fn say_goodbye(&mut self) {
+        let is_done = self.connection.is_draining() && self.connection.has_no_streams() && !self.eof;
+        if is_done && !self.connection.has_said_goodbye() {
+            self.connection.go_away(ErrorCode::NO_ERROR);
+        }
     }
 
     /// The connection has failed, and all that it carries.
@@ -459,6 +466,7 @@ impl Http2 {
         if !self.waiting.is_empty() {
             self.ask(now);
         }
+        self.say_goodbye();
         let is_over = self.is_over() && self.connection.has_output();
         self.over_since = if is_over { self.over_since.min(now) } else { Instant::NEVER };
     }

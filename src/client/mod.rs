@@ -288,8 +288,8 @@ impl Client {
         }
     }
 
-    /// Ends the connection in good order: no more sessions are opened (GOAWAY, over HTTP/2), each one is closed with 1001, and
-    /// what was asked for is given up. Go on driving it until it is closed.
+    /// Ends the connection in good order: no more sessions are opened, each one is closed with 1001, and what was asked for is
+    /// given up; behind the last session, over HTTP/2, goes a GOAWAY. Go on driving it until it is closed.
     pub fn shut_down(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Open(websocket) => {

@@ -246,6 +246,16 @@ impl<S: Carried> Connection<S> {
         }
     }
 
+    /// No more streams are opened or accepted; nobody is told yet.
+    pub(crate) fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Whether the peer was told that no more streams are accepted.
+    pub(crate) fn has_said_goodbye(&self) -> bool {
+        self.last_taken.is_some()
+    }
+
     /// Says that no more streams are accepted.
     //= rfc9113 5.4.1 SHOULD 1: GOAWAY names the last stream that was received
     //= rfc9113 8.7 MUST 1: GOAWAY names no stream below those that the application has seen
