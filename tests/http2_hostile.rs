@@ -694,6 +694,45 @@ fn bodies_that_nobody_reads_are_held_once() {
     assert_eq!(victim.ids.len(), 1);
 }
 
+/// The line of those that wait for a window does not keep who left it.
+#[test]
+fn streams_that_come_and_go_before_a_shut_window_leave_nothing() {
+    let mut victim = Victim::server(&config());
+    victim.body = Response::new(200).unwrap().body(vec![7; MIB]);
+    victim.feed(&mut get(1));
+    victim.sent();
+    let mut held = 0;
+    for count in 1..=20_000 {
+        victim.feed(&mut get(nth(count)));
+        victim.sent();
+        victim.feed(&mut number(RST_STREAM, nth(count), 8));
+        victim.wait(Duration::from_millis(200));
+        if count == 1000 {
+            held = heap::held();
+        }
+    }
+    assert_eq!(victim.failed, None);
+    assert!(heap::held() - held <= 1024, "{} bytes more", heap::held() - held);
+}
+
+/// Nor does the list of those that wait for the server's settings, which never come.
+#[test]
+fn sessions_that_give_up_leave_nothing() {
+    let client = Client::http2(Arc::new(config()), Zero, START).unwrap();
+    let mut victim = Victim::new(Engine::Client(client));
+    let mut held = 0;
+    for count in 1..=400 {
+        victim.ask(100);
+        victim.wait(Duration::from_secs(10));
+        victim.sent();
+        if count == 10 {
+            held = heap::held();
+        }
+    }
+    assert_eq!(victim.closed, 40_000);
+    assert!(heap::held() - held <= 1024, "{} bytes more", heap::held() - held);
+}
+
 /// The one bound of what sessions hold: as many as there may be, each up to its own limits.
 #[test]
 fn unfinished_messages_are_bounded_by_their_number() {

@@ -5,7 +5,7 @@
 //! the server does not speak WebSocket over HTTP/2 the session fails, and the caller can try HTTP/1.1.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 
 use super::{ClientEvent, OpenError, Opened};
@@ -29,7 +29,7 @@ pub(super) struct Http2 {
     /// Streams that wait for the server's settings, which may then allow fewer at once than were asked for.
     waiting: VecDeque<u32>,
     /// Streams whose sessions may have something to tell that no byte caused.
-    news: VecDeque<u32>,
+    news: BTreeSet<u32>,
     /// What the application has yet to be told before that.
     failed: Option<Http2Error>,
     eof: bool,
@@ -88,7 +88,7 @@ impl Http2 {
             head: Head::default(),
             keys,
             waiting: VecDeque::new(),
-            news: VecDeque::new(),
+            news: BTreeSet::new(),
             failed: None,
             eof: false,
             over_since: Instant::NEVER,
@@ -107,6 +107,11 @@ impl Http2 {
         let asked = connect.ask_extended(config);
         let opening = Opening { config: Arc::clone(config), asked, since: now };
         let stream = self.connection.open(Exchange::Opening(Box::new(opening))).ok_or(OpenError::Full)?;
+        // Where the server allows none, those that gave up would be kept for ever.
+        if self.waiting.len() > 2 * self.connection.unasked() + 16 {
+            let Http2 { connection, waiting, .. } = self;
+            waiting.retain(|stream| connection.session(*stream).is_some());
+        }
         self.waiting.push_back(stream);
         // It has a deadline from now on.
         self.connection.touch(stream);
@@ -139,7 +144,7 @@ impl Http2 {
                 }
             }
             self.connection.touch(stream);
-            self.news.push_back(stream);
+            self.news.insert(stream);
         }
     }
 
@@ -169,13 +174,13 @@ impl Http2 {
                 return Some((&mut [], Step::Failed(error)));
             }
             self.settle(now);
-            if let Some(stream) = self.news.pop_front() {
+            if let Some(stream) = self.news.pop_first() {
                 self.connection.touch(stream);
                 if let Some(exchange) = self.connection.session(stream)
                     && let (_, Some(told)) = exchange.receive(&mut [], now)
                 {
                     // There may be more of it.
-                    self.news.push_front(stream);
+                    self.news.insert(stream);
                     return Some((&mut [], Step::Told(stream, told)));
                 }
                 continue;
@@ -211,7 +216,7 @@ impl Http2 {
                     let taken = take(input, consumed);
                     if let Some(told) = told {
                         if consumed == there && has_more {
-                            self.news.push_front(stream);
+                            self.news.insert(stream);
                         }
                         return Some((taken, Step::Told(stream, told)));
                     }
@@ -224,7 +229,7 @@ impl Http2 {
                         Some(Exchange::Opening(_)) | None => {}
                     }
                     self.connection.touch(stream);
-                    self.news.push_back(stream);
+                    self.news.insert(stream);
                 }
                 Some(Arrived::Reset(stream)) => self.lost(stream, Cause::Reset, now),
                 Some(Arrived::Broken(stream)) => {
@@ -269,7 +274,7 @@ impl Http2 {
                 ended.end();
             }
             *connection.session(stream)? = Exchange::Ended(Box::new(ended));
-            news.push_back(stream);
+            news.insert(stream);
             return Some(ClientEvent::Refused(id, response));
         }
         match agreed {
@@ -281,7 +286,7 @@ impl Http2 {
             }
             Err(error) => {
                 *connection.session(stream)? = Exchange::over(config, None, Cause::Fault, now);
-                news.push_back(stream);
+                news.insert(stream);
                 Some(ClientEvent::Failed(id, error))
             }
         }
@@ -290,7 +295,7 @@ impl Http2 {
     pub(super) fn session(&mut self, stream: u32) -> Option<&mut WebSocket> {
         if self.connection.is_crowded() {
             let Http2 { connection, news, .. } = self;
-            connection.settle_with(|stream| news.push_back(stream));
+            connection.settle_with(|stream| _ = news.insert(stream));
         }
         self.connection.touch(stream);
         match self.connection.session(stream)? {
@@ -347,7 +352,7 @@ impl Http2 {
 
     pub(super) fn handle_timeout(&mut self, now: Instant, limits: &Limits) {
         let Http2 { connection, news, .. } = self;
-        connection.handle_timeout(now, |stream| news.push_back(stream));
+        connection.handle_timeout(now, |stream| _ = news.insert(stream));
         if self.connection.block_since().is_some_and(|since| since + limits.open_timeout <= now) {
             self.fail(Http2Error::HeadTimeout, now);
         }
@@ -379,7 +384,7 @@ impl Http2 {
     /// The connection with all planned that goes next.
     pub(super) fn planned(&mut self) -> &Connection<Exchange> {
         let Http2 { connection, news, .. } = self;
-        connection.settle_with(|stream| news.push_back(stream));
+        connection.settle_with(|stream| _ = news.insert(stream));
         self.say_goodbye();
         self.connection.plan();
         &self.connection
@@ -456,13 +461,13 @@ impl Http2 {
             Some(Exchange::Ended(_)) | None => {}
         }
         self.connection.touch(stream);
-        self.news.push_back(stream);
+        self.news.insert(stream);
     }
 
     /// Looks after the sessions that were touched. Where some have ended, others that wait may be asked for.
     fn settle(&mut self, now: Instant) {
         let Http2 { connection, news, .. } = self;
-        connection.settle_with(|stream| news.push_back(stream));
+        connection.settle_with(|stream| _ = news.insert(stream));
         if !self.waiting.is_empty() {
             self.ask(now);
         }

@@ -262,6 +262,11 @@ impl<S: Carried> Connection<S> {
             if let Some(armed) = stream.deadline {
                 self.deadlines.remove(&(armed, id));
             }
+            // A closed window keeps the line from moving, while streams in it come and go.
+            let Connection { streams, output, .. } = self;
+            if output.ready.len() > 2 * streams.len() + 16 {
+                output.ready.retain(|id| streams.get(*id).is_some_and(|stream| stream.is_ready));
+            }
         }
     }
 

@@ -88,6 +88,11 @@ impl<S: Carried> Connection<S> {
         self.write_block(stream, &block);
     }
 
+    /// How many streams of ours wait to be asked for.
+    pub(crate) fn unasked(&self) -> usize {
+        self.unasked
+    }
+
     /// Gives a stream up that was never spoken of.
     //= rfc9113 6.4 MUST NOT 2: no stream is reset that was never opened
     pub(crate) fn unopened(&mut self, stream: u32) {
