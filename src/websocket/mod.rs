@@ -224,6 +224,17 @@ impl WebSocket {
 
     #[inline(never)]
     fn receive_plain<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
+        // What trickles in is nearly all of this kind.
+        if !input.is_empty()
+            && self.receiver.goes_on(input.len(), self.config().delivery)
+            && !self.is_over()
+            && !self.sender.is_aborted()
+        {
+            self.heard(now);
+            let piece = core::mem::take(input);
+            let outcome = self.receiver.go_on(piece, &self.sender.config.limits);
+            return outcome.err().map(|error| self.lend(&[], Found::Failed(error)));
+        }
         let (consumed, found) = self.locate_plain(input, now);
         let (taken, rest) = core::mem::take(input).split_at_mut_checked(consumed).unwrap_or_default();
         *input = rest;

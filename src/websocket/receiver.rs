@@ -30,6 +30,9 @@ use crate::frame::mask;
 use crate::time::Instant;
 use crate::utf8::{self, Carry, InvalidUtf8};
 
+/// How much of a piece of text is looked at to guess what is in it.
+const SAMPLE: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct Receiver {
     /// A header that the last read cut.
@@ -341,13 +344,7 @@ impl Receiver {
             return Ok(Some(Located::Message { kind, place: Place::Input(range) }));
         }
 
-        match kind {
-            Kind::Binary => self.gathered.append(payload, frame.masking_key, limits.message),
-            Kind::Text => {
-                mask::apply(payload, frame.masking_key);
-                self.assemble(kind, payload, limits)?;
-            }
-        }
+        self.gather(kind, payload, frame.masking_key, limits)?;
         self.frame = frame.rest(payload.len());
         if !last {
             return Ok(None);
@@ -355,6 +352,34 @@ impl Receiver {
         self.end_of_message()?;
         self.lent = true;
         Ok(Some(Located::Message { kind, place: Place::Assembled }))
+    }
+
+    /// Whether input of this length is all payload, goes on with a message and does not end its frame.
+    pub(super) fn goes_on(&self, length: usize, delivery: Delivery) -> bool {
+        let is_plain = !self.lent && !self.invalid && delivery == Delivery::Messages;
+        is_plain
+            && self.frame.is_some_and(|frame| (length as u64) < frame.remaining && !frame.opcode.is_control())
+            && self.message.is_some_and(|message| !message.compressed)
+    }
+
+    /// Takes such input.
+    pub(super) fn go_on(&mut self, piece: &mut [u8], limits: &Limits) -> Result<(), Error> {
+        let (Some(frame), Some(message)) = (&mut self.frame, self.message) else { return Ok(()) };
+        let key = frame.masking_key;
+        frame.remaining = frame.remaining.saturating_sub(piece.len() as u64);
+        frame.masking_key = mask::rotate(key, piece.len());
+        self.gather(message.kind, piece, key, limits)
+    }
+
+    /// Unmasks a piece and appends it to the message under assembly.
+    #[inline]
+    fn gather(&mut self, kind: Kind, piece: &mut [u8], key: [u8; 4], limits: &Limits) -> Result<(), Error> {
+        if kind == Kind::Binary {
+            self.gathered.append(piece, key, limits.message);
+            return Ok(());
+        }
+        mask::apply(piece, key);
+        self.assemble(kind, piece, limits)
     }
 
     /// Appends a piece to the message under assembly.
@@ -365,7 +390,11 @@ impl Receiver {
         }
         if self.is_text_gathered() && seems_ascii(piece) {
             self.gathered.append(piece, [0; 4], limits.message);
-            return self.check_gathered(piece.len());
+            return if self.carry.is_empty() && piece.len() <= SAMPLE {
+                Ok(())
+            } else {
+                self.check_gathered(piece.len())
+            };
         }
         let gathered = core::mem::take(&mut self.gathered);
         // What is carried of it is put behind it when it is a whole character.
@@ -548,9 +577,9 @@ fn available<'i>(input: &'i mut [u8], at: &mut usize, remaining: u64) -> (&'i mu
 }
 
 /// Whether text is worth gathering as bytes: it must then be validated once more as a whole, which takes half of a copy's
-/// time if it is ASCII, and twice the time if not. A guess from its first bytes.
+/// time if it is ASCII, and twice the time if not. A guess from its first bytes; of a short piece, no guess.
 fn seems_ascii(piece: &[u8]) -> bool {
-    piece.get(..256).unwrap_or(piece).is_ascii()
+    piece.get(..SAMPLE).unwrap_or(piece).is_ascii()
 }
 
 /// Checks the body of a Close: its code, and the length of its reason.
