@@ -253,6 +253,7 @@ impl Client {
     }
 
     /// Room in a long message, for the next read: see [`WebSocket::receive_room`]. None over HTTP/2, whose frames lie between.
+    #[inline]
     pub fn receive_room(&mut self) -> &mut [u8] {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.receive_room(),
@@ -261,6 +262,7 @@ impl Client {
     }
 
     /// Says that so many bytes were read into the room: see [`WebSocket::received`].
+    #[inline]
     pub fn received(&mut self, count: usize, now: Instant) {
         if let Phase::Open(websocket) = &mut self.phase {
             websocket.received(count, now);

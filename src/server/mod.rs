@@ -234,6 +234,7 @@ impl Server {
     }
 
     /// Room in a long message, for the next read: see [`WebSocket::receive_room`]. None over HTTP/2, whose frames lie between.
+    #[inline]
     pub fn receive_room(&mut self) -> &mut [u8] {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.receive_room(),
@@ -242,6 +243,7 @@ impl Server {
     }
 
     /// Says that so many bytes were read into the room: see [`WebSocket::received`].
+    #[inline]
     pub fn received(&mut self, count: usize, now: Instant) {
         if let Phase::Open(websocket) = &mut self.phase {
             websocket.received(count, now);

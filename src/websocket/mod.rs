@@ -225,13 +225,13 @@ impl WebSocket {
     #[inline(never)]
     fn receive_plain<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
         // What trickles in is nearly all of this kind.
-        if !input.is_empty()
-            && self.receiver.goes_on(input.len(), self.config().delivery)
-            && !self.is_over()
-            && !self.sender.is_aborted()
-        {
-            self.heard(now);
+        if self.receiver.goes_on(input.len(), self.config().delivery) && !self.is_over() && !self.sender.is_aborted() {
             let piece = core::mem::take(input);
+            if piece.is_empty() {
+                self.sender.stamp(now);
+                return None;
+            }
+            self.heard(now);
             let outcome = self.receiver.go_on(piece, &self.sender.config.limits);
             return outcome.err().map(|error| self.lend(&[], Found::Failed(error)));
         }
@@ -307,14 +307,16 @@ impl WebSocket {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn receive_room(&mut self) -> &mut [u8] {
-        if self.is_over() || self.sender.is_aborted() {
+        if !self.receiver.is_in_frame() || self.is_over() || self.sender.is_aborted() {
             return &mut [];
         }
         self.receiver.room(&self.sender.config)
     }
 
     /// Says that so many bytes were read into the [room](WebSocket::receive_room), from its front.
+    #[inline]
     pub fn received(&mut self, count: usize, now: Instant) {
         if count > 0 && !self.is_over() && !self.sender.is_aborted() {
             self.heard(now);

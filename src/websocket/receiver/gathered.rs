@@ -51,7 +51,9 @@ impl Gathered {
     /// Room for so much more of the message, as far as it is worth it.
     pub(super) fn room(&mut self, remaining: u64, limit: u64) -> &mut [u8] {
         let there = self.bytes.len() - self.filled;
-        let length = usize::try_from(remaining).unwrap_or(usize::MAX).min(there.max(self.filled)).min(MOST);
+        // What there is is used up first, so that short reads do not each ask for more.
+        let wanted = if there < LEAST { self.filled } else { there };
+        let length = usize::try_from(remaining).unwrap_or(usize::MAX).min(wanted).min(MOST);
         if length < LEAST || self.filled < LEAST {
             return &mut [];
         }
