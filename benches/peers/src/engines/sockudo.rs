@@ -4,7 +4,7 @@
 //! own benchmark does. Timers are off, since nothing here runs them. What it drew keys from by default is no strong
 //! source: another was chosen in Cargo.toml.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::deflate::DeflateConfig;
 use sockudo_ws::handshake::server_handshake;
@@ -58,7 +58,7 @@ impl Connection for WebSocketStream<Pipe> {
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
         finish(async {
             for number in 1..=times {
-                self.feed(Message::Binary(Bytes::from_static(message.bytes))).await?;
+                self.feed(Message::Binary(message.lent.clone())).await?;
                 if number % batch == 0 {
                     self.flush().await?;
                 }
@@ -149,7 +149,7 @@ macro_rules! connection {
 
             fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
                 for number in 1..=times {
-                    let message = Message::Binary(Bytes::from_static(message.bytes));
+                    let message = Message::Binary(message.lent.clone());
                     self.protocol.encode_message(&message, &mut self.output)?;
                     if number % batch == 0 {
                         self.flush();

@@ -2,7 +2,6 @@
 //!
 //! As a `Stream` and a `Sink`: `feed`, and `flush` behind each batch. Payloads are `Bytes`.
 
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio_websockets::{ClientBuilder, Config, Limits, Message, ServerBuilder, WebSocketStream};
 
@@ -54,7 +53,7 @@ impl Connection for WebSocketStream<Pipe> {
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
         finish(async {
             for number in 1..=times {
-                self.feed(Message::binary(Bytes::from_static(message.bytes))).await?;
+                self.feed(Message::binary(message.lent.clone())).await?;
                 if number % batch == 0 {
                     self.flush().await?;
                 }

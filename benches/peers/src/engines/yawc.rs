@@ -3,7 +3,6 @@
 //! As a `Sink`, with `feed` and `flush` behind each batch, and by `next_frame`, which hands on whole messages. Its
 //! check of UTF-8, off by default, is on.
 
-use bytes::Bytes;
 use futures_util::SinkExt;
 use yawc::frame::{Frame, OpCode};
 use yawc::{CompressionLevel, Options, WebSocket};
@@ -59,7 +58,7 @@ impl Connection for WebSocket<Pipe> {
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
         finish(async {
             for number in 1..=times {
-                self.feed(Frame::binary(Bytes::from_static(message.bytes))).await?;
+                self.feed(Frame::binary(message.lent.clone())).await?;
                 if number % batch == 0 {
                     self.flush().await?;
                 }
