@@ -323,7 +323,7 @@ impl Bench {
             })
         });
         let figures = compare_apart(&makers.collect::<Vec<_>>(), rounds, self.sample);
-        self.record(part, "compressed, 10 000 prepared, else 100".into(), 1 << 10, figures);
+        self.record(part, "compressed, 10 000 connections, 100 where each compresses".into(), 1 << 10, figures);
     }
 
     fn connections(&mut self, part: &'static str, count: usize) {

@@ -209,18 +209,17 @@ pub fn check_inflates(mut bytes: &[u8], payload: &[u8], times: usize) -> Result<
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     pub bytes: &'static [u8],
-    /// For those who take a payload that they share.
-    pub lent: Bytes,
+    /// For those who take a payload for good, where it does not live for ever.
+    counted: Option<Bytes>,
     pub shared: Shared,
     pub prepared: Prepared,
 }
 
 impl Outgoing {
-    /// What is lent costs no counting of references, as it lives for ever.
     pub fn new(size: usize) -> Outgoing {
         let bytes: &[u8] = payload(Kind::Text, size).leak();
         let prepared = Prepared::new(Message::Binary(bytes));
-        Outgoing { bytes, lent: Bytes::from_static(bytes), shared: bytes.to_vec().into(), prepared }
+        Outgoing { bytes, counted: None, shared: bytes.to_vec().into(), prepared }
     }
 
     /// Made while a program runs, for everyone: nothing of it lives for ever, nor is any of it encoded before.
@@ -232,7 +231,16 @@ impl Outgoing {
         } else {
             Prepared::new(message)
         };
-        Outgoing { bytes, lent: bytes.to_vec().into(), shared: bytes.to_vec().into(), prepared }
+        Outgoing { bytes, counted: Some(bytes.to_vec().into()), shared: bytes.to_vec().into(), prepared }
+    }
+
+    /// The payload for good; it costs nothing, but for references to be counted in a broadcast.
+    #[inline(always)]
+    pub fn given(&self) -> Bytes {
+        match &self.counted {
+            None => Bytes::from_static(self.bytes),
+            Some(bytes) => bytes.clone(),
+        }
     }
 }
 

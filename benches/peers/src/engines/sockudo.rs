@@ -5,7 +5,7 @@
 //! source: another was chosen in Cargo.toml.
 
 use bytes::BytesMut;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use sockudo_ws::deflate::DeflateConfig;
 use sockudo_ws::handshake::server_handshake;
 use sockudo_ws::protocol::{CompressedProtocol, Message, Protocol, Role as Side};
@@ -17,6 +17,11 @@ use crate::transport::{self, Outcome, Pipe, dry, finish};
 
 pub struct Stream;
 
+fn config(buffer: usize) -> Config {
+    let config = Config::builder().max_message_size(LIMIT).max_frame_size(LIMIT).write_buffer_size(buffer);
+    config.auto_ping(false).idle_timeout(0).build()
+}
+
 impl Engine for Stream {
     fn name(&self) -> &'static str {
         "sockudo-ws"
@@ -27,17 +32,16 @@ impl Engine for Stream {
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {
-        let config = Config::builder().max_message_size(LIMIT).max_frame_size(LIMIT).write_buffer_size(buffer);
-        let config = config.auto_ping(false).idle_timeout(0).build();
         Box::new(match role {
-            Role::Server => WebSocketStream::server(Pipe, config),
-            Role::Client => WebSocketStream::client(Pipe, config),
+            Role::Server => WebSocketStream::server(Pipe, config(buffer)),
+            Role::Client => WebSocketStream::client(Pipe, config(buffer)),
         })
     }
 
     fn open(&self) -> Option<Outcome> {
         Some(finish(async {
-            server_handshake(&mut Pipe).await?;
+            let opened = server_handshake(&mut Pipe).await?;
+            drop(WebSocketStream::from_raw_with_leftover(Pipe, Side::Server, config(4 << 10), opened.leftover));
             Ok(())
         }))
     }
@@ -56,28 +60,11 @@ impl Connection for WebSocketStream<Pipe> {
     }
 
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=times {
-                self.feed(Message::Binary(message.lent.clone())).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
-            }
-            Ok(self.flush().await?)
-        })
+        super::feed(self, times, batch, || Message::Binary(message.given()))
     }
 
     fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=messages {
-                let message = self.next().await.ok_or_else(dry)??;
-                self.feed(message).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
-            }
-            Ok(self.flush().await?)
-        })
+        super::echo(self, messages, batch)
     }
 }
 
@@ -93,7 +80,7 @@ impl Engine for Codec {
     }
 
     fn remark(&self) -> &'static str {
-        "AVX2 or AVX-512 where there is; its protocol without a transport"
+        "the same without its transport, to be embedded as ours is: pings, closes, what waits to be written and when to stop sending are its caller's"
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {
@@ -148,8 +135,9 @@ macro_rules! connection {
             }
 
             fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
+                // It is only borrowed, so one serves all.
+                let message = Message::Binary(message.given());
                 for number in 1..=times {
-                    let message = Message::Binary(message.lent.clone());
                     self.protocol.encode_message(&message, &mut self.output)?;
                     if number % batch == 0 {
                         self.flush();

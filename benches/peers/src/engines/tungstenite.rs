@@ -47,7 +47,7 @@ impl Connection for WebSocket<Pipe> {
 
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
         for number in 1..=times {
-            self.write(Message::Binary(message.lent.clone()))?;
+            self.write(Message::Binary(message.given()))?;
             if number % batch == 0 {
                 self.flush()?;
             }

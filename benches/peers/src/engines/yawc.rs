@@ -56,15 +56,7 @@ impl Connection for WebSocket<Pipe> {
     }
 
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=times {
-                self.feed(Frame::binary(message.lent.clone())).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
-            }
-            Ok(self.flush().await?)
-        })
+        super::feed(self, times, batch, || Frame::binary(message.given()))
     }
 
     fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
