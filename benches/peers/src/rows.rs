@@ -29,9 +29,12 @@ pub const PARTS: [(&str, &str); 11] = [
     ("client-send", "Client sends, with a new key from a strong source a frame, time a message"),
     ("echo", "Server echoes, time a message"),
     ("open", "Server answers the opening handshake of a browser, time a handshake"),
-    ("broadcast", "Server sends one message of 1 KiB to many connections, time a connection"),
+    ("broadcast", "Server sends one message of 1 KiB to many connections, one engine's at a time, time a connection"),
     ("trickle", "Server receives in small reads, time a message"),
-    ("connections", "Server receives 125 B from one connection after the other, time a message"),
+    (
+        "connections",
+        "Server receives 125 B from one connection after the other, one engine's at a time, time a message",
+    ),
     ("fragments", "Server receives 64 KiB in fragments, time a message"),
     ("sizes", "Server receives binary, reads of 64 KiB: the plot"),
 ];
@@ -143,8 +146,10 @@ impl Bench {
             return;
         }
         let wire = Wire::new(role, kind, size, messages(size, read), fragments);
+        // Small buffers for a peer that trickles: some engines clear all that is free before each read.
+        let buffer = if read < 16 << 10 { 4 << 10 } else { READ };
         let contestants = self.receivers().map(|engine| {
-            let mut connection = engine.connect(role, READ);
+            let mut connection = engine.connect(role, buffer);
             let (is_limit, wire) = (is_limit(engine), &wire);
             let mut tally = Some(Tally::of_every_byte());
             let run = move |times| {
@@ -393,7 +398,10 @@ fn receive(
     match is_limit {
         true if tally.messages == wire.messages * times => Ok(()),
         false if tally.is(&wire.tally, times) && transport::unread() == 0 => Ok(()),
-        _ => Err(format!("received {tally:?}, expected {times} times {:?}", wire.tally).into()),
+        _ => {
+            let (came, sent) = (tally.messages, wire.messages * times);
+            Err(format!("received {came} messages of {sent}, or other bytes than were sent").into())
+        }
     }
 }
 
