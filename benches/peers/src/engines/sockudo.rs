@@ -9,13 +9,17 @@ use futures_util::StreamExt;
 use sockudo_ws::deflate::DeflateConfig;
 use sockudo_ws::handshake::server_handshake;
 use sockudo_ws::protocol::{CompressedProtocol, Message, Protocol, Role as Side};
-use sockudo_ws::{Config, WebSocketStream};
+use sockudo_ws::{CompressedWebSocketStream, Config, WebSocketStream};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
 use crate::transport::{self, Outcome, Pipe, dry, finish};
 
 pub struct Stream;
+
+fn deflate() -> DeflateConfig {
+    DeflateConfig { server_no_context_takeover: true, compression_level: 1, ..DeflateConfig::default() }
+}
 
 fn config(buffer: usize) -> Config {
     let config = Config::builder().max_message_size(LIMIT).max_frame_size(LIMIT).write_buffer_size(buffer);
@@ -38,6 +42,10 @@ impl Engine for Stream {
         })
     }
 
+    fn deflating(&self) -> Option<Box<dyn Connection>> {
+        Some(Box::new(CompressedWebSocketStream::server(Pipe, config(4 << 10), deflate())))
+    }
+
     fn open(&self) -> Option<Outcome> {
         Some(finish(async {
             let opened = server_handshake(&mut Pipe).await?;
@@ -47,26 +55,34 @@ impl Engine for Stream {
     }
 }
 
-impl Connection for WebSocketStream<Pipe> {
-    fn receive(&mut self, until: usize, tally: &mut Tally) -> Outcome {
-        finish(async {
-            while tally.messages < until {
-                if let Message::Binary(bytes) | Message::Text(bytes) = self.next().await.ok_or_else(dry)?? {
-                    tally.add(&bytes);
-                }
+/// The same for both streams, which share no trait of their own.
+macro_rules! stream {
+    ($stream:ident) => {
+        impl Connection for $stream<Pipe> {
+            fn receive(&mut self, until: usize, tally: &mut Tally) -> Outcome {
+                finish(async {
+                    while tally.messages < until {
+                        if let Message::Binary(bytes) | Message::Text(bytes) = self.next().await.ok_or_else(dry)?? {
+                            tally.add(&bytes);
+                        }
+                    }
+                    Ok(())
+                })
             }
-            Ok(())
-        })
-    }
 
-    fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
-        super::feed(self, times, batch, || Message::Binary(message.given()))
-    }
+            fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
+                super::feed(self, times, batch, || Message::Binary(message.given()))
+            }
 
-    fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
-        super::echo(self, messages, batch)
-    }
+            fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
+                super::echo(self, messages, batch)
+            }
+        }
+    };
 }
+
+stream!(WebSocketStream);
+stream!(CompressedWebSocketStream);
 
 pub struct Codec;
 
@@ -80,7 +96,8 @@ impl Engine for Codec {
     }
 
     fn remark(&self) -> &'static str {
-        "the same without its transport, to be embedded as ours is: pings, closes, what waits to be written and when to stop sending are its caller's"
+        "the same without its transport, to be embedded as ours is: pings, closes, what waits to be written and when to \
+         stop sending are its caller's"
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {
@@ -89,9 +106,7 @@ impl Engine for Codec {
     }
 
     fn deflating(&self) -> Option<Box<dyn Connection>> {
-        let config =
-            DeflateConfig { server_no_context_takeover: true, compression_level: 1, ..DeflateConfig::default() };
-        Some(Box::new(Buffers::new(CompressedProtocol::server(LIMIT, LIMIT, config), 4 << 10)))
+        Some(Box::new(Buffers::new(CompressedProtocol::server(LIMIT, LIMIT, deflate()), 4 << 10)))
     }
 }
 

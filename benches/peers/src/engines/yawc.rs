@@ -5,11 +5,16 @@
 
 use futures_util::SinkExt;
 use yawc::frame::{Frame, OpCode};
-use yawc::{CompressionLevel, Options, WebSocket};
+use yawc::{CompressionLevel, DeflatePool, Options, WebSocket};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
 use crate::transport::{Outcome, Pipe, finish};
+
+thread_local! {
+    /// For all connections, as ours have one.
+    static POOL: DeflatePool = DeflatePool::new(8);
+}
 
 pub struct Yawc;
 
@@ -36,6 +41,7 @@ impl Engine for Yawc {
 
     fn deflating(&self) -> Option<Box<dyn Connection>> {
         let options = options(4 << 10).with_compression_level(CompressionLevel::fast()).server_no_context_takeover();
+        let options = options.with_deflate_pool(POOL.with(Clone::clone));
         let agreed = Some("permessage-deflate; server_no_context_takeover");
         let socket = WebSocket::from_stream_with_extensions(Pipe, yawc::Role::Server, agreed, options);
         Some(Box::new(socket.expect("compression is on")))
