@@ -1143,6 +1143,16 @@ struct Chaos {
     wire: Vec<u8>,
 }
 
+/// Does something with a session that it heard of.
+fn react(id: SessionId, tx: &mut Sender, whim: u32) -> SessionId {
+    match whim {
+        0 => tx.abort(),
+        1 => tx.close(Close::Empty),
+        _ => _ = tx.send(Message::Text("an answer")),
+    }
+    id
+}
+
 impl Chaos {
     fn frames(&mut self, next: &mut u32) -> Vec<u8> {
         let stream = nth(self.random.below((*next).max(1)));
@@ -1363,14 +1373,8 @@ impl Rogue {
                     self.ends.push(id);
                     id
                 }
-                ClientEvent::Session(id, Incoming { tx, .. }) | ClientEvent::Open(Opened { id, tx, .. }) => {
-                    match whim {
-                        0 => tx.abort(),
-                        1 => tx.close(Close::Empty),
-                        _ => _ = tx.send(Message::Text("an answer")),
-                    }
-                    id
-                }
+                ClientEvent::Session(id, Incoming { tx, .. }) => react(id, tx, whim),
+                ClientEvent::Open(opened) => react(opened.id, opened.tx, whim),
                 ClientEvent::Refused(id, _) | ClientEvent::Body(id, _) | ClientEvent::Failed(id, _) => id,
                 _ => continue,
             };

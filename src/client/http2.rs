@@ -275,14 +275,14 @@ impl Http2 {
             }
             *connection.session(stream)? = Exchange::Ended(Box::new(ended));
             news.insert(stream);
-            return Some(ClientEvent::Refused(id, response));
+            return Some(ClientEvent::Refused(id, Box::new(response)));
         }
         match agreed {
             Ok(agreed) => {
                 let exchange = connection.session(stream)?;
                 *exchange = Exchange::Open(WebSocket::with_keys(&agreed, config, keys.another(), now));
                 let Exchange::Open(websocket) = exchange else { return None };
-                Some(ClientEvent::Open(Opened { id, response, agreed, tx: websocket.tx(now) }))
+                Some(ClientEvent::Open(Box::new(Opened { id, response, agreed, tx: websocket.tx(now) })))
             }
             Err(error) => {
                 *connection.session(stream)? = Exchange::over(config, None, Cause::Fault, now);

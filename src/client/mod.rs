@@ -89,13 +89,13 @@ enum News {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientEvent<'s> {
-    /// The WebSocket is open.
-    Open(Opened<'s>),
+    /// The WebSocket is open. Boxed, as is the next head: every event would have its size.
+    Open(Box<Opened<'s>>),
     /// Something happened on a session.
     Session(SessionId, Incoming<'s>),
     /// The server answered with something else than a WebSocket: a redirect, a demand for credentials, an error. Its body
     /// follows as [`Body`](ClientEvent::Body), then [`Closed`](ClientEvent::Closed).
-    Refused(SessionId, ResponseHead<'s>),
+    Refused(SessionId, Box<ResponseHead<'s>>),
     /// A piece of the body of a response that refused, as it arrived.
     Body(SessionId, &'s [u8]),
     /// The server's answer is not what RFC 6455 asks; [`Closed`](ClientEvent::Closed) follows.
@@ -190,7 +190,18 @@ impl Client {
 
     /// Takes bytes off the front of `input` until it has an event or `input` is empty, as
     /// [`WebSocket::receive`] does.
+    #[inline]
     pub fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ClientEvent<'s>> {
+        if self.head.capacity() > 0 || !matches!(self.phase, Phase::Open(_)) {
+            return self.receive_other(input, now);
+        }
+        let Phase::Open(websocket) = &mut self.phase else { return None };
+        websocket.receive_as(input, now, |incoming| ClientEvent::Session(SessionId::HTTP1, incoming))
+    }
+
+    // Apart, so that what is nearly always called needs no room on the stack for what seldom is.
+    #[inline(never)]
+    fn receive_other<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<ClientEvent<'s>> {
         if !matches!(self.phase, Phase::Opening(_)) && self.head.capacity() > 0 {
             self.head = Vec::new();
         }
@@ -221,7 +232,7 @@ impl Client {
         }
         match &mut self.phase {
             Phase::Open(websocket) => {
-                websocket.receive_as(input, now, |incoming| ClientEvent::Session(SessionId::HTTP1, incoming))
+                websocket.receive(input, now).map(|incoming| ClientEvent::Session(SessionId::HTTP1, incoming))
             }
             Phase::Ended(ended) => {
                 let (consumed, news) = ended.walk(input);
@@ -238,6 +249,21 @@ impl Client {
                 *input = &mut [];
                 None
             }
+        }
+    }
+
+    /// Room in a long message, for the next read: see [`WebSocket::receive_room`]. None over HTTP/2, whose frames lie between.
+    pub fn receive_room(&mut self) -> &mut [u8] {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.receive_room(),
+            _ => &mut [],
+        }
+    }
+
+    /// Says that so many bytes were read into the room: see [`WebSocket::received`].
+    pub fn received(&mut self, count: usize, now: Instant) {
+        if let Phase::Open(websocket) = &mut self.phase {
+            websocket.received(count, now);
         }
     }
 
@@ -444,7 +470,7 @@ impl Client {
                 // RFC 6455 §4.1: another status is the caller's to handle.
                 Ok(body) => {
                     *phase = Ended::over(body, config.limits.body, Cause::Refused, now);
-                    ClientEvent::Refused(SessionId::HTTP1, response)
+                    ClientEvent::Refused(SessionId::HTTP1, Box::new(response))
                 }
                 Err(error) => phase.fail(error, now),
             };
@@ -455,7 +481,7 @@ impl Client {
         };
         match agreed {
             Ok(agreed) => match phase.open(&agreed, config, now) {
-                Some(tx) => ClientEvent::Open(Opened { id: SessionId::HTTP1, response, agreed, tx }),
+                Some(tx) => ClientEvent::Open(Box::new(Opened { id: SessionId::HTTP1, response, agreed, tx })),
                 None => ClientEvent::Failed(SessionId::HTTP1, ResponseError::Malformed),
             },
             //= rfc6455 7.2.1 MUST 1: a bad answer fails the connection

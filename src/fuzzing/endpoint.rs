@@ -51,6 +51,8 @@ pub(super) trait Endpoint {
         application: &Application,
         record: &mut Record,
     ) -> bool;
+    fn receive_room(&mut self) -> &mut [u8];
+    fn received(&mut self, count: usize);
     fn receive_eof(&mut self);
     fn sender(&mut self) -> Option<&mut Sender>;
     fn take(&mut self, out: &mut Vec<u8>);
@@ -75,17 +77,23 @@ pub(super) fn feed(
 }
 
 pub(super) fn feed_read(endpoint: &mut impl Endpoint, read: &[u8], application: &Application, record: &mut Record) {
-    let mut read = read.to_vec();
+    // Into its place what belongs to a long message, as a vectored read puts it.
+    let room = endpoint.receive_room();
+    let (front, back) = read.split_at(read.len().min(room.len()));
+    room[..front.len()].copy_from_slice(front);
+    endpoint.received(front.len());
+    let mut read = back.to_vec();
     let mut input = &mut read[..];
     let most = if record.config().compression.is_some() { 4 } else { 0 };
     let mut free = 0;
+    let mut is_placed = !front.is_empty();
     loop {
         let before = input.len();
         if !endpoint.receive(&mut input, application, record) {
             assert!(input.is_empty(), "bytes were left in the read: {input:?}");
             return;
         }
-        free = if input.len() < before || record.is_over() { 0 } else { free + 1 };
+        free = if input.len() < before || record.is_over() || core::mem::take(&mut is_placed) { 0 } else { free + 1 };
         assert!(free <= most, "{free} events that cost nothing: {:?}", record.happened.last());
     }
 }
@@ -170,6 +178,14 @@ impl Endpoint for Server {
         true
     }
 
+    fn receive_room(&mut self) -> &mut [u8] {
+        Server::receive_room(self)
+    }
+
+    fn received(&mut self, count: usize) {
+        Server::received(self, count, NOW);
+    }
+
     fn receive_eof(&mut self) {
         Server::receive_eof(self, NOW);
     }
@@ -226,6 +242,14 @@ impl Endpoint for Client {
             ClientEvent::ConnectionFailed(error) => record.never("HTTP/2", error),
         }
         true
+    }
+
+    fn receive_room(&mut self) -> &mut [u8] {
+        Client::receive_room(self)
+    }
+
+    fn received(&mut self, count: usize) {
+        Client::received(self, count, NOW);
     }
 
     fn receive_eof(&mut self) {

@@ -233,6 +233,21 @@ impl Server {
         }
     }
 
+    /// Room in a long message, for the next read: see [`WebSocket::receive_room`]. None over HTTP/2, whose frames lie between.
+    pub fn receive_room(&mut self) -> &mut [u8] {
+        match &mut self.phase {
+            Phase::Open(websocket) => websocket.receive_room(),
+            _ => &mut [],
+        }
+    }
+
+    /// Says that so many bytes were read into the room: see [`WebSocket::received`].
+    pub fn received(&mut self, count: usize, now: Instant) {
+        if let Phase::Open(websocket) = &mut self.phase {
+            websocket.received(count, now);
+        }
+    }
+
     /// Says that the transport will bring no more bytes.
     pub fn receive_eof(&mut self, now: Instant) {
         match &mut self.phase {

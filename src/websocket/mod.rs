@@ -274,6 +274,43 @@ impl WebSocket {
         if header.first() == Some(&0x81) { Kind::Text } else { Kind::Binary }
     }
 
+    /// Room in a long message that has begun to come, for the next read: what is read there is in its place, and is not
+    /// copied again. Empty where there is no such message, or not enough missing of it; a driver that never asks loses
+    /// nothing but some speed with messages longer than its reads.
+    ///
+    /// Say with [`received`](WebSocket::received) how much was read there, then call [`receive`](WebSocket::receive), with
+    /// what was read behind it or with an empty slice. A vectored read fills the room and then the driver's buffer:
+    ///
+    /// ```
+    /// # use std::io::{self, IoSliceMut, Read};
+    /// # use sockless::{Instant, WebSocket};
+    /// # fn read(socket: &mut impl Read, websocket: &mut WebSocket, buffer: &mut [u8], now: Instant) -> io::Result<()> {
+    /// let room = websocket.receive_room();
+    /// let length = room.len();
+    /// let count = socket.read_vectored(&mut [IoSliceMut::new(room), IoSliceMut::new(buffer)])?;
+    /// websocket.received(count.min(length), now);
+    /// let mut input = &mut buffer[..count.saturating_sub(length)];
+    /// while let Some(incoming) = websocket.receive(&mut input, now) {
+    ///     // …
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn receive_room(&mut self) -> &mut [u8] {
+        if self.is_over() || self.sender.is_aborted() {
+            return &mut [];
+        }
+        self.receiver.room(&self.sender.config)
+    }
+
+    /// Says that so many bytes were read into the [room](WebSocket::receive_room), from its front.
+    pub fn received(&mut self, count: usize, now: Instant) {
+        if count > 0 && !self.is_over() && !self.sender.is_aborted() {
+            self.heard(now);
+            self.receiver.received(count, &self.sender.config.limits);
+        }
+    }
+
     /// Says that the transport will bring no more bytes: end of file. What is queued may still be written.
     //= rfc6455 7.2.1 MUST 2: a lost transport fails the connection
     pub fn receive_eof(&mut self, now: Instant) {
@@ -456,11 +493,10 @@ impl WebSocket {
     }
 
     fn locate_plain(&mut self, input: &mut [u8], now: Instant) -> (usize, Option<Found>) {
-        self.sender.stamp(now);
-        if !input.is_empty() {
-            self.resume(now);
-            self.heard = now;
-            self.pinged = Instant::NEVER;
+        if input.is_empty() {
+            self.sender.stamp(now);
+        } else {
+            self.heard(now);
         }
         if self.sender.is_aborted() {
             self.end(None, Cause::Local);
@@ -481,6 +517,14 @@ impl WebSocket {
             }
             Err(error) => (input.len(), Some(Found::Failed(error))),
         }
+    }
+
+    /// The peer is alive.
+    fn heard(&mut self, now: Instant) {
+        self.sender.stamp(now);
+        self.resume(now);
+        self.heard = now;
+        self.pinged = Instant::NEVER;
     }
 
     /// What the fast path may take.

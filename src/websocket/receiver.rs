@@ -2,13 +2,15 @@
 //!
 //! [`locate`](Receiver::locate) walks over frames until it has an event or the input is used up. Between two calls it
 //! remembers a split header (14 bytes of scratch), the frame it is in, the message it is in and, of a payload that
-//! straddled reads, what came of it: binary in a `Vec`, unmasked while it is copied; text in a `String`, validated piece by
-//! piece, so that the whole is a `&str` with no second look. A payload that ends in the read it began in is never copied.
+//! straddled reads, what came of it: binary, and text that seems to be ASCII, in one buffer ([`gathered`]); other text in a
+//! `String`, so that the whole is a `&str` with no second look. Text is validated piece by piece. A payload that ends in the
+//! read it began in is never copied; the rest of a long one may be read into its place.
 //!
 //! Nothing here allocates for what a header merely announces: buffers grow by what has arrived, up to the message limit.
 //! In [`Delivery::Chunks`] nothing is kept but a character cut in two, and what a step of decompressing brought out.
 
 mod compressed;
+mod gathered;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -17,6 +19,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 
+use self::gathered::{Gathered, growth};
 use super::Role;
 use crate::config::{Config, Delivery, Limits};
 use crate::deflate::{Budget, Decompressor, Direction};
@@ -39,7 +42,9 @@ pub(super) struct Receiver {
     /// A character of text that the last piece cut.
     carry: Carry,
     text: String,
-    binary: Vec<u8>,
+    gathered: Gathered,
+    /// What was read into its place is not UTF-8.
+    invalid: bool,
     control: Vec<u8>,
     /// The last character that two pieces made, while it is lent as a chunk.
     character: Carry,
@@ -108,7 +113,8 @@ impl Receiver {
             message: None,
             carry: Carry::default(),
             text: String::new(),
-            binary: Vec::new(),
+            gathered: Gathered::default(),
+            invalid: false,
             control: Vec::new(),
             character: Carry::default(),
             decompressor: None,
@@ -131,6 +137,9 @@ impl Receiver {
     ) -> Result<(usize, Option<Located>), Error> {
         if self.lent {
             self.forget_lent(config);
+        }
+        if self.invalid {
+            return Err(Error::InvalidUtf8);
         }
         let mut at = 0;
         loop {
@@ -176,7 +185,7 @@ impl Receiver {
 
     pub(super) fn is_releasable(&self) -> bool {
         (self.message.is_none()
-            && (self.text.capacity() > 0 || self.binary.capacity() > 0 || self.has_releasable_context()))
+            && (self.text.capacity() > 0 || self.gathered.capacity() > 0 || self.has_releasable_context()))
             || (!self.in_control() && self.control.capacity() > 0)
     }
 
@@ -186,7 +195,7 @@ impl Receiver {
         }
         if self.message.is_none() {
             self.text = String::new();
-            self.binary = Vec::new();
+            self.gathered = Gathered::default();
             self.release_context(config);
         }
         if !self.in_control() {
@@ -209,7 +218,7 @@ impl Receiver {
         // A control frame may have been lent from between the fragments of a message, which stays.
         if self.message.is_none() {
             self.text.clear();
-            self.binary.clear();
+            self.gathered.clear();
             self.give_context_back(config);
         }
     }
@@ -325,7 +334,7 @@ impl Receiver {
         let last = frame.fin && payload.len() as u64 == frame.remaining;
         let kind = self.message.map_or(Kind::Binary, |message| message.kind);
 
-        if last && self.binary.is_empty() && self.text.is_empty() && self.carry.is_empty() {
+        if last && self.is_fresh() {
             mask::apply(payload, frame.masking_key);
             self.frame = None;
             self.message = None;
@@ -333,11 +342,7 @@ impl Receiver {
         }
 
         match kind {
-            Kind::Binary => {
-                let room = room(self.binary.len(), self.binary.capacity(), payload.len(), limits.message);
-                self.binary.reserve_exact(room);
-                mask::append(&mut self.binary, payload, frame.masking_key);
-            }
+            Kind::Binary => self.gathered.append(payload, frame.masking_key, limits.message),
             Kind::Text => {
                 mask::apply(payload, frame.masking_key);
                 self.assemble(kind, payload, limits)?;
@@ -354,22 +359,76 @@ impl Receiver {
 
     /// Appends a piece to the message under assembly.
     fn assemble(&mut self, kind: Kind, piece: &[u8], limits: &Limits) -> Result<(), Error> {
-        let (length, capacity) = match kind {
-            Kind::Text => (self.text.len(), self.text.capacity()),
-            Kind::Binary => (self.binary.len(), self.binary.capacity()),
-        };
-        let room = room(length, capacity, piece.len(), limits.message);
-        match kind {
-            Kind::Text => {
-                self.text.reserve_exact(room);
-                self.carry.append(&mut self.text, piece)?;
-            }
-            Kind::Binary => {
-                self.binary.reserve_exact(room);
-                self.binary.extend_from_slice(piece);
-            }
+        if kind == Kind::Binary {
+            self.gathered.append(piece, [0; 4], limits.message);
+            return Ok(());
         }
+        if self.is_text_gathered() && seems_ascii(piece) {
+            self.gathered.append(piece, [0; 4], limits.message);
+            return self.check_gathered(piece.len());
+        }
+        let gathered = core::mem::take(&mut self.gathered);
+        // What is carried of it is put behind it when it is a whole character.
+        let end = gathered.len().saturating_sub(self.carry.as_bytes().len());
+        let whole = gathered.as_bytes().get(..end).unwrap_or_default();
+        let more = whole.len() + piece.len();
+        self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), more, limits.message));
+        self.text.push_str(utf8::validate(whole)?);
+        Ok(self.carry.append(&mut self.text, piece)?)
+    }
+
+    /// Whether nothing of a message is put together yet.
+    fn is_fresh(&self) -> bool {
+        self.gathered.is_empty() && self.text.is_empty() && self.carry.is_empty()
+    }
+
+    /// Whether what there is of a text under assembly is gathered as bytes, the character that is carried among them.
+    fn is_text_gathered(&self) -> bool {
+        self.text.is_empty() && (self.carry.is_empty() || !self.gathered.is_empty())
+    }
+
+    /// Validates the last bytes of the text that is gathered.
+    fn check_gathered(&mut self, count: usize) -> Result<(), Error> {
+        let from = self.gathered.len().saturating_sub(count + self.carry.as_bytes().len());
+        let piece = self.gathered.as_bytes().get(from..).unwrap_or_default();
+        self.carry.clear();
+        let whole = self.carry.split_tail(piece)?;
+        utf8::validate(piece.get(..whole).unwrap_or_default())?;
         Ok(())
+    }
+
+    /// Room in the message under assembly for the rest of its frame: see [`WebSocket::receive_room`](super::WebSocket::receive_room).
+    pub(super) fn room(&mut self, config: &Config) -> &mut [u8] {
+        match (self.frame, self.message) {
+            (Some(frame), Some(message))
+                if !frame.opcode.is_control()
+                    && !message.compressed
+                    && config.delivery == Delivery::Messages
+                    && self.is_text_gathered() =>
+            {
+                self.gathered.room(frame.remaining, config.limits.message)
+            }
+            _ => &mut [],
+        }
+    }
+
+    /// Counts what was read there: no more than the room was.
+    pub(super) fn received(&mut self, count: usize, limits: &Limits) {
+        let (Some(frame), Some(message)) = (&mut self.frame, self.message) else { return };
+        let missing = usize::try_from(frame.remaining).unwrap_or(usize::MAX);
+        let piece = self.gathered.fill(count.min(missing), frame.masking_key);
+        frame.remaining = frame.remaining.saturating_sub(piece.len() as u64);
+        frame.masking_key = mask::rotate(frame.masking_key, piece.len());
+        if message.kind == Kind::Text {
+            let length = piece.len();
+            let checked = if seems_ascii(piece) {
+                self.check_gathered(length)
+            } else {
+                let piece = self.gathered.split_off(length);
+                self.assemble(Kind::Text, &piece, limits)
+            };
+            self.invalid = checked.is_err();
+        }
     }
 
     fn chunk(&mut self, frame: Frame, input: &mut [u8], at: &mut usize) -> Result<Option<Located>, Error> {
@@ -453,7 +512,7 @@ impl Place {
     pub(super) fn bytes<'s>(&self, input: &'s [u8], receiver: &'s Receiver) -> &'s [u8] {
         match self {
             Place::Input(range) => input.get(range.clone()),
-            Place::Assembled => Some(&receiver.binary[..]),
+            Place::Assembled => Some(receiver.gathered.as_bytes()),
             Place::Control(from) => receiver.control.get(*from..),
             Place::Character => Some(receiver.character.as_bytes()),
             Place::Inflated(range) => receiver.decompressor.as_ref().map(|context| context.output(range.clone())),
@@ -465,7 +524,7 @@ impl Place {
     #[inline(always)]
     fn message<'s>(&self, kind: Kind, input: &'s [u8], receiver: &'s Receiver) -> Result<Message<'s>, Error> {
         Ok(match (kind, self) {
-            (Kind::Text, Place::Assembled) => Message::Text(&receiver.text),
+            (Kind::Text, Place::Assembled) if !receiver.text.is_empty() => Message::Text(&receiver.text),
             (Kind::Text, place) => Message::Text(utf8::validate(place.bytes(input, receiver))?),
             (Kind::Binary, place) => Message::Binary(place.bytes(input, receiver)),
         })
@@ -488,14 +547,10 @@ fn available<'i>(input: &'i mut [u8], at: &mut usize, remaining: u64) -> (&'i mu
     (input.get_mut(start..start + length).unwrap_or_default(), start..start + length)
 }
 
-/// How much a buffer is to grow for `more` bytes: twofold, so that appending stays linear, but not past the limit.
-fn room(length: usize, capacity: usize, more: usize, limit: u64) -> usize {
-    let needed = length.saturating_add(more);
-    if needed <= capacity {
-        return 0;
-    }
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    needed.max(capacity.saturating_mul(2).min(limit)) - length
+/// Whether text is worth gathering as bytes: it must then be validated once more as a whole, which takes half of a copy's
+/// time if it is ASCII, and twice the time if not. A guess from its first bytes.
+fn seems_ascii(piece: &[u8]) -> bool {
+    piece.get(..256).unwrap_or(piece).is_ascii()
 }
 
 /// Checks the body of a Close: its code, and the length of its reason.

@@ -66,6 +66,16 @@ pub fn read(buffer: &mut [u8]) -> usize {
     now.len()
 }
 
+/// A vectored read, into one buffer and then into another.
+#[inline]
+pub fn read_vectored(first: &mut [u8], second: &mut [u8]) -> usize {
+    let now = take(first.len() + second.len());
+    let (front, back) = now.split_at(now.len().min(first.len()));
+    first[..front.len()].copy_from_slice(front);
+    second[..back.len()].copy_from_slice(back);
+    now.len()
+}
+
 #[inline]
 pub fn write(bytes: &[u8]) -> usize {
     let bytes = black_box(bytes);

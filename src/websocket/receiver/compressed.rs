@@ -51,7 +51,7 @@ impl Receiver {
             let taken = context.decompress(rest, budget(limits))?;
             rest = rest.get(taken..).unwrap_or_default();
             let is_whole = last && rest.is_empty() && !context.is_full();
-            if is_whole && self.text.is_empty() && self.binary.is_empty() && self.carry.is_empty() {
+            if is_whole && self.is_fresh() {
                 break;
             }
             self.assemble(kind, context.unread(), limits)?;
@@ -183,7 +183,7 @@ impl Receiver {
     pub(in crate::websocket) fn end(&mut self, config: &Config) {
         if self.message.take().is_some() {
             self.text = String::new();
-            self.binary = Vec::new();
+            self.gathered = Gathered::default();
         }
         if let Some(context) = self.decompressor.take() {
             context.give_back(pool(config));

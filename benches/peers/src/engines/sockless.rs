@@ -1,6 +1,7 @@
 //! How is our engine driven?
 //!
-//! As the crate's documentation shows: `Server` and `Client` with their defaults, one read buffer for all connections,
+//! As the crate's documentation shows: `Server` and `Client` with their defaults, one read buffer for all connections, in
+//! front of which a vectored read puts the rest of a long message where it belongs,
 //! and what `transmit` shows is written when a read is used up or the queue is full. A browser's request opens a
 //! server.
 
@@ -45,6 +46,21 @@ macro_rules! flush {
         }
     };
 }
+
+/// Reads into the room of a long message and into the buffer behind it; what came there.
+macro_rules! read {
+    ($side:expr, $buffer:expr) => {{
+        let room = $side.receive_room();
+        let length = room.len();
+        let count = transport::read_vectored(room, $buffer);
+        if count == 0 {
+            return Err(dry());
+        }
+        $side.received(count.min(length), NOW);
+        &mut $buffer[..count.saturating_sub(length)]
+    }};
+}
+
 /// How a message is handed over to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -136,11 +152,7 @@ macro_rules! connection {
             fn receive(&mut self, until: usize, tally: &mut Tally) -> Outcome {
                 BUFFER.with_borrow_mut(|buffer| {
                     while tally.messages < until {
-                        let count = transport::read(buffer);
-                        if count == 0 {
-                            return Err(dry());
-                        }
-                        let mut input = &mut buffer[..count];
+                        let mut input = read!(self.side, buffer);
                         loop {
                             // An event that is only taken apart is not moved.
                             match self.side.receive(&mut input, NOW) {
@@ -179,11 +191,7 @@ macro_rules! connection {
                 BUFFER.with_borrow_mut(|buffer| {
                     let mut echoed = 0;
                     while echoed < messages {
-                        let count = transport::read(buffer);
-                        if count == 0 {
-                            return Err(dry());
-                        }
-                        let mut input = &mut buffer[..count];
+                        let mut input = read!(self.side, buffer);
                         loop {
                             let is_full = match self.side.receive(&mut input, NOW) {
                                 Some($event::Session(_, Incoming { event: Event::Message(message), tx })) => {
