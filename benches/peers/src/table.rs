@@ -78,13 +78,16 @@ pub struct Standing {
 impl Standing {
     pub fn of(row: &Row, engines: &[Judged]) -> Standing {
         let ours: Vec<_> = row.figures.iter().filter(|figures| figures.name.starts_with("sockless")).collect();
+        let main = ours.iter().find(|figures| figures.name == goals::ours(row));
         let fastest = |strict: bool| {
             let is_peer = |figures: &&Figures| {
                 engines.iter().any(|engine| {
                     engine.name == figures.name && engine.name != "sockless" && (engine.is_strict(row.part) || !strict)
                 })
             };
-            let peers = row.figures.iter().filter(is_peer).filter_map(|peer| Some((peer.median()?, peer)));
+            // Who leaves us the least in the rounds that both had: medians of times alone might name another.
+            let peers = row.figures.iter().filter(is_peer);
+            let peers = peers.filter_map(|peer| Some((main.map_or(peer.median(), |main| main.ahead_of(peer))?, peer)));
             let (_, peer) = peers.min_by(|one, other| one.0.total_cmp(&other.0))?;
             Some((peer.name, ours.iter().filter_map(|form| Some((form.name, form.ahead_of(peer)?))).collect()))
         };
