@@ -1,8 +1,9 @@
 //! What does the work cost, when nothing is checked and no case is thought of?
 //!
 //! `memcpy` copies the same bytes once. The bare loop reads headers, unmasks in place and counts; text it hands to
-//! simdutf8; what it sends it copies behind a header, masked if it must be. It assembles nothing: a message that
-//! several reads bring stays in pieces. A handshake is httparse, SHA-1 and base64. It comes with a mask in safe code,
+//! simdutf8; what it sends it copies behind a header, masked on the way if it must be. It assembles nothing: a message
+//! that several reads or frames bring stays in pieces. It is plain, not tuned: an engine that is can be ahead of it where
+//! messages are small. A handshake is httparse, SHA-1 and base64. It comes with a mask in safe code,
 //! for any x86-64, and with one that uses AVX2 or AVX-512 where the machine has it: sockudo-ws's, which can be called
 //! by itself.
 
@@ -66,7 +67,7 @@ impl<const SIMD: bool> Engine for Bare<SIMD> {
 
     fn connect(&self, role: Role, _: usize) -> Box<dyn Connection> {
         let (input, output) = (vec![0; HEADER + (64 << 10)], Vec::with_capacity(2 << 20));
-        Box::new(Loop::<SIMD> { role, input, output, text: false, missing: 0, key: [0; 4], keys: 1 })
+        Box::new(Loop::<SIMD> { role, input, output, text: false, fin: true, missing: 0, key: [0; 4], keys: 1 })
     }
 
     fn open(&self) -> Option<Outcome> {
@@ -82,6 +83,7 @@ struct Loop<const SIMD: bool> {
     input: Vec<u8>,
     output: Vec<u8>,
     text: bool,
+    fin: bool,
     /// How much of a payload has not come.
     missing: usize,
     key: [u8; 4],
@@ -89,13 +91,12 @@ struct Loop<const SIMD: bool> {
 }
 
 impl<const SIMD: bool> Loop<SIMD> {
-    /// Reads until so many messages have come, and shows each piece: of how long a message, and whether it begins or
-    /// ends it.
+    /// Reads until so many messages have come, and shows each piece: of how long a frame it is the beginning.
     #[inline(always)]
     fn pieces(
         &mut self,
         messages: usize,
-        mut show: impl FnMut(&mut Vec<u8>, &[u8], Option<usize>, bool),
+        mut show: impl FnMut(&mut Vec<u8>, &[u8], Option<usize>),
         mut end_of_read: impl FnMut(&mut Vec<u8>),
     ) -> Outcome {
         let (mut come, mut left) = (0, 0);
@@ -127,6 +128,7 @@ impl<const SIMD: bool> Loop<SIMD> {
                     if masked > 0 {
                         self.key.copy_from_slice(&header[2 + extended..6 + extended]);
                     }
+                    self.fin = first > 127;
                     self.text = first & 15 == 1;
                     self.missing = length as usize;
                     begins = Some(self.missing);
@@ -143,8 +145,8 @@ impl<const SIMD: bool> Loop<SIMD> {
                     _ = black_box(simdutf8::basic::from_utf8(piece).is_ok());
                 }
                 self.missing -= here;
-                show(&mut self.output, piece, begins, self.missing == 0);
-                come += usize::from(self.missing == 0);
+                show(&mut self.output, piece, begins);
+                come += usize::from(self.missing == 0 && self.fin);
                 at += here;
             }
             left = end - at;
@@ -157,16 +159,8 @@ impl<const SIMD: bool> Loop<SIMD> {
 
 impl<const SIMD: bool> Connection for Loop<SIMD> {
     fn receive(&mut self, until: usize, tally: &mut Tally) -> Outcome {
-        let mut messages = tally.messages;
-        self.pieces(
-            until - messages,
-            |_, piece, _, last| {
-                black_box(piece);
-                messages += usize::from(last);
-            },
-            |_| (),
-        )?;
-        tally.messages = messages;
+        self.pieces(until - tally.messages, |_, piece, _| _ = black_box(piece), |_| ())?;
+        tally.messages = until;
         Ok(())
     }
 
@@ -177,11 +171,7 @@ impl<const SIMD: bool> Connection for Loop<SIMD> {
                 self.keys = self.keys.wrapping_mul(0x9e37_79b1) ^ 0x55;
                 let key = self.keys.to_ne_bytes();
                 self.output.extend_from_slice(&key);
-                for part in message.bytes.chunks(16 << 10) {
-                    let start = self.output.len();
-                    self.output.extend_from_slice(part);
-                    mask_by::<SIMD>(&mut self.output[start..], key);
-                }
+                put_masked::<SIMD>(&mut self.output, message.bytes, key);
             } else {
                 self.output.extend_from_slice(message.bytes);
             }
@@ -196,7 +186,7 @@ impl<const SIMD: bool> Connection for Loop<SIMD> {
     fn echo(&mut self, messages: usize, _: usize) -> Outcome {
         self.pieces(
             messages,
-            |output, piece, begins, _| {
+            |output, piece, begins| {
                 if let Some(length) = begins {
                     put_header(output, length, Role::Server);
                 }
@@ -226,6 +216,27 @@ fn put_header(output: &mut Vec<u8>, length: usize, role: Role) {
             output.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
+}
+
+#[inline(always)]
+fn put_masked<const SIMD: bool>(output: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    if SIMD {
+        for part in payload.chunks(4 << 10) {
+            let start = output.len();
+            output.extend_from_slice(part);
+            sockudo_ws::simd::apply_mask(&mut output[start..], key);
+        }
+        return;
+    }
+    let (blocks, rest) = payload.as_chunks::<64>();
+    for block in blocks {
+        let mut block = *block;
+        mask(&mut block, key);
+        output.extend_from_slice(&block);
+    }
+    let start = output.len();
+    output.extend_from_slice(rest);
+    mask(&mut output[start..], key);
 }
 
 #[inline(always)]

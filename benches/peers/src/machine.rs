@@ -1,5 +1,6 @@
 //! Where, when and with what was measured?
 
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
@@ -21,6 +22,12 @@ pub fn cpu() -> String {
     let vectors = [("avx2", "AVX2"), ("avx512f", "AVX-512")].into_iter().filter(|(flag, _)| has(flag));
     let vectors: String = vectors.map(|(_, name)| format!(", {name}")).collect();
     format!("{} (family {}, model {}{vectors})", field("model name"), field("cpu family"), field("model"))
+}
+
+/// What it was built by, if that is still there.
+pub fn compiler() -> String {
+    let output = Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).split(" (").next().unwrap_or_default().trim().to_string()
 }
 
 /// The profile of Cargo.toml that this was built by: the folder it lies in.

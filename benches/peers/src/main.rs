@@ -6,6 +6,7 @@
 //! - `--rounds N`, `--sample MICROSECONDS`: more or less care
 //! - `--json FILE`: write the figures too
 //! - `plot FILE.json FILE.svg`: draw what was written
+//! - `readme FILE.json`: print of what was written the table that README.md shows
 //!
 //! `--profile lto` in place of `--release` asks the compiler for more, and changes the order among peers.
 //!
@@ -13,12 +14,14 @@
 //! taken. The features of the peers are in Cargo.toml, their versions in Cargo.lock.
 
 mod engines;
+mod goals;
 mod limits;
 mod machine;
 mod plot;
 mod probes;
 mod rounds;
 mod rows;
+mod short;
 mod table;
 mod traffic;
 mod transport;
@@ -29,8 +32,8 @@ use std::{env, fs, io};
 
 use lexopt::prelude::*;
 
+use crate::probes::Judged;
 use crate::rows::{Bench, PARTS};
-use crate::table::Judged;
 use crate::transport::Failure;
 
 /// glibc's memcpy by `rep movsb` is several times slower at some offsets on some CPUs, which would make of the place of
@@ -56,7 +59,8 @@ struct Arguments {
     json: Option<String>,
     rounds: usize,
     sample: u64,
-    plot: Vec<String>,
+    plot: Option<(String, String)>,
+    readme: Option<String>,
 }
 
 fn arguments() -> Result<Arguments, lexopt::Error> {
@@ -70,16 +74,22 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             Long("json") => found.json = Some(parser.value()?.string()?),
             Long("rounds") => found.rounds = parser.value()?.parse()?,
             Long("sample") => found.sample = parser.value()?.parse()?,
+            Long("help") => return Err("see the top of benches/peers/src/main.rs".into()),
             Value(command) if command == "plot" => {
-                found.plot = vec![parser.value()?.string()?, parser.value()?.string()?];
+                found.plot = Some((parser.value()?.string()?, parser.value()?.string()?));
             }
+            Value(command) if command == "readme" => found.readme = Some(parser.value()?.string()?),
             other => return Err(other.unexpected()),
         }
     }
-    if let Some(part) = found.only.iter().find(|part| *part != "limits" && !PARTS.iter().any(|(name, _)| part == name))
+    let parts: Vec<_> = PARTS.iter().map(|(name, _)| *name).chain(["limits"]).collect();
+    let engines = engines::all();
+    for (what, asked, known) in
+        [("part", &found.only, parts), ("engine", &found.engines, engines.iter().map(|engine| engine.name()).collect())]
     {
-        let parts = PARTS.map(|(name, _)| name).join(", ");
-        return Err(format!("there is no part {part:?}: it is one of {parts}, limits").into());
+        if let Some(asked) = asked.iter().find(|asked| !known.contains(&asked.as_str())) {
+            return Err(format!("there is no {what} {asked:?}: it is one of {}", known.join(", ")).into());
+        }
     }
     if found.rounds == 0 {
         return Err("there must be a round".into());
@@ -89,9 +99,20 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
 
 fn run() -> Result<(), Failure> {
     let arguments = arguments()?;
-    if let [from, to] = &arguments.plot[..] {
-        let figures: serde_json::Value = serde_json::from_str(&fs::read_to_string(from)?)?;
-        return Ok(fs::write(to, plot::draw(&figures)?)?);
+    let written = |file: &str| -> Result<serde_json::Value, Failure> {
+        let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    if let Some((from, to)) = &arguments.plot {
+        return Ok(fs::write(to, plot::draw(&written(from)?)?)?);
+    }
+    if let Some(from) = &arguments.readme {
+        print!("{}", short::readme(&written(from)?)?);
+        return Ok(());
+    }
+    if let Some(file) = &arguments.json {
+        // Said before all is measured, not behind it.
+        fs::OpenOptions::new().append(true).create(true).open(file).map_err(|error| format!("{file}: {error}"))?;
     }
     if env::var_os(TUNABLES.0).is_none() {
         // It is read when a process starts, so start once more.
@@ -102,36 +123,20 @@ fn run() -> Result<(), Failure> {
     let wanted = |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
     let mut engines = engines::all();
     engines.retain(|engine| arguments.engines.is_empty() || arguments.engines.iter().any(|name| name == engine.name()));
-    let versions: Vec<_> = engines
-        .iter()
-        .filter(|engine| !engine.only_sends())
-        .map(|engine| (engine.name(), machine::version(engine.package()), engine.remark(), probes::skips(&**engine)))
-        .collect();
-    let judged: Vec<_> = versions
-        .iter()
-        .map(|(name, _, _, skips)| Judged { name, strict: skips.len() <= 2 && !skips.contains(&"UTF-8") })
-        .collect();
+    let judged: Vec<_> = engines.iter().filter(|engine| !engine.only_sends()).map(|e| Judged::new(&**e)).collect();
     let before = format!(
-        "{}, {}, profile {}, CPU time of one thread, load {} when it began; medians of {} rounds of {} µs, ± half the \
-         distance of the quartiles. {}={}",
+        "{}, {}, {}, profile {}, CPU time of one thread, load {} when it began; medians of {} rounds of {} µs, ± half the \
+         distance of the quartiles",
         machine::date(),
         machine::cpu(),
+        machine::compiler(),
         machine::profile(),
         machine::load(),
         arguments.rounds,
         arguments.sample,
-        TUNABLES.0,
-        env::var(TUNABLES.0).unwrap_or_default(),
     );
-    println!("{before}\n");
-    println!(
-        "| engine | version | strict | does not check (asked by probes.rs) | remark |\n| --- | --- | --- | --- | --- |"
-    );
-    for ((name, version, remark, skips), judged) in versions.iter().zip(&judged) {
-        let (strict, skips) = (if judged.strict { "yes" } else { "no" }, skips.join("; "));
-        println!("| {name} | {version} | {strict} | {} | {remark} |", if skips.is_empty() { "–" } else { &skips });
-    }
-    println!("\nStrict: it looks at UTF-8, and leaves out two of the other checks at most.\n");
+    let tunables = format!("{}={}", TUNABLES.0, env::var(TUNABLES.0).unwrap_or_default());
+    println!("{before}. {tunables}\n\n{}", table::engines(&judged));
 
     let progress = |row: &rows::Row| eprintln!("{} {}", row.part, row.title);
     let mut bench = Bench {
@@ -153,27 +158,30 @@ fn run() -> Result<(), Failure> {
         println!("The parts of the work alone (limits):\n\n{}", table::show(&rows.iter().collect::<Vec<_>>(), &judged));
         bench.rows.extend(rows);
     }
-    let compared: Vec<_> = bench.rows.iter().filter(|row| !matches!(row.part, "limits" | "sizes")).collect();
-    println!("In short; of sends, ours copied, shared and prepared:\n\n{}", table::summary(&compared, &judged));
-    let failures = bench.rows.iter().flat_map(|row| row.figures.iter().map(move |figures| (row, figures)));
-    for (row, figures) in failures {
+    if bench.rows.is_empty() {
+        return Err("there is nothing of that size".into());
+    }
+    let figures = serde_json::json!({
+        "run": before, "tunables": tunables,
+        "engines": table::engines_to_json(&judged), "rows": table::to_json(&bench.rows, &judged),
+    });
+    println!("In short:\n\n{}", short::all(&figures)?);
+    if arguments.only.is_empty() {
+        let (size, limit) = (size_of::<sockless::Server>(), 512);
+        println!("An idle connection of ours: {size} B, and nothing on the heap (tests/memory.rs); goal {limit} B.\n");
+    }
+    let mut failed = 0;
+    for (row, figures) in bench.rows.iter().flat_map(|row| row.figures.iter().map(move |figures| (row, figures))) {
         if let Err(error) = &figures.rounds {
             println!("{} fails at {} {}: {error}", figures.name, row.part, row.title);
+            failed += 1;
         }
     }
     println!("It took {} s; load {} when it ended.", start.elapsed().as_secs(), machine::load());
     if let Some(file) = arguments.json {
-        let engines = versions.iter().zip(&judged).map(|((name, version, remark, skips), judged)| {
-            serde_json::json!({
-                "name": name, "version": version, "remark": remark, "skips": skips, "strict": judged.strict,
-            })
-        });
-        let engines: serde_json::Value = engines.collect();
-        let figures =
-            serde_json::json!({ "run": before, "engines": engines, "rows": table::to_json(&bench.rows, &judged) });
         fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
     }
-    Ok(())
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} figures failed").into()) }
 }
 
 /// Becomes this program once more, with the tunables set. It comes back only where that fails.

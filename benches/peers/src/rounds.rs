@@ -3,6 +3,11 @@
 //! All contestants of a row take their turns in every round, and who begins moves on: what slows the machine for a
 //! while slows all. What counts is the CPU time of this thread. A figure is the median of the rounds; its spread is
 //! half of what lies between the quartiles. A ratio is the median of the ratios within the rounds.
+//!
+//! Where there are many connections the contestants do not take turns: a program has one engine, so what the others
+//! would leave in the caches has no place there.
+
+use std::mem;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -51,6 +56,34 @@ fn quantile(rounds: &[f64], share: f64) -> f64 {
     let mut sorted = rounds.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+}
+
+/// How often each contestant has a go, where they do not take turns.
+const LAPS: usize = 3;
+
+/// One contestant after the other, each made for its rounds and dropped behind them.
+pub fn compare_apart<'c>(
+    makers: &[Box<dyn Fn() -> Contestant<'c> + 'c>],
+    rounds: usize,
+    nanoseconds: u64,
+) -> Vec<Figures> {
+    let laps = LAPS.min(rounds);
+    let mut figures: Vec<Figures> = Vec::new();
+    for lap in 0..laps {
+        let share = rounds * (lap + 1) / laps - rounds * lap / laps;
+        for (index, make) in makers.iter().enumerate() {
+            let more = compare(vec![make()], share, nanoseconds).remove(0);
+            let Some(earlier) = figures.get_mut(index) else {
+                figures.push(more);
+                continue;
+            };
+            earlier.rounds = mem::replace(&mut earlier.rounds, Ok(Vec::new())).and_then(|mut rounds| {
+                rounds.extend(more.rounds?);
+                Ok(rounds)
+            });
+        }
+    }
+    figures
 }
 
 pub fn compare(mut contestants: Vec<Contestant<'_>>, rounds: usize, nanoseconds: u64) -> Vec<Figures> {

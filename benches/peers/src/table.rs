@@ -4,13 +4,24 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::goals::{self, Goal};
+use crate::probes::Judged;
 use crate::rounds::Figures;
 use crate::rows::Row;
 
-/// An engine; strict if it misses at most two of the faults that probes.rs knows, and looks at text.
-pub struct Judged {
-    pub name: &'static str,
-    pub strict: bool,
+/// Who takes part, in Markdown.
+pub fn engines(engines: &[Judged]) -> String {
+    let mut out = "| engine | version | strict | does not check (asked by probes.rs) | nor of a request | remark |\n\
+        | --- | --- | --- | --- | --- | --- |\n"
+        .to_string();
+    let list = |skips: &[&str]| if skips.is_empty() { "–".to_string() } else { skips.join("; ") };
+    for engine in engines {
+        let requests = engine.skips_of_requests.as_ref().map_or("reads none".to_string(), |skips| list(skips));
+        let (strict, skips) = (if engine.is_strict("") { "yes" } else { "no" }, list(&engine.skips));
+        let Judged { name, version, remark, .. } = engine;
+        _ = writeln!(out, "| {name} | {version} | {strict} | {skips} | {requests} | {remark} |");
+    }
+    out + "\nStrict: it looks at UTF-8, and leaves out two of the other checks at most; where requests are answered, two of theirs.\n"
 }
 
 /// A part of the table, in Markdown.
@@ -52,28 +63,33 @@ pub fn show(rows: &[&Row], engines: &[Judged]) -> String {
     out
 }
 
+/// How many times our time another takes: for each of our forms that was measured.
+pub type Times = Vec<(&'static str, f64)>;
+
 /// How we stand in a row.
-struct Standing {
-    /// The fastest peer, and how many times our time it takes: for each of our forms that was measured.
-    fastest: Option<(&'static str, Vec<f64>)>,
+pub struct Standing {
+    pub fastest: Option<(&'static str, Times)>,
     /// As much, among those who check as much as we do.
-    strict: Option<(&'static str, Vec<f64>)>,
+    pub strict: Option<(&'static str, Times)>,
     /// The bare loop's time as a share of ours.
-    bare: Option<f64>,
+    pub bare: Option<f64>,
 }
 
 impl Standing {
-    fn of(row: &Row, engines: &[Judged]) -> Standing {
+    pub fn of(row: &Row, engines: &[Judged]) -> Standing {
         let ours: Vec<_> = row.figures.iter().filter(|figures| figures.name.starts_with("sockless")).collect();
+        let main = ours.iter().find(|figures| figures.name == goals::ours(row));
         let fastest = |strict: bool| {
             let is_peer = |figures: &&Figures| {
                 engines.iter().any(|engine| {
-                    engine.name == figures.name && engine.name != "sockless" && (engine.strict || !strict)
+                    engine.name == figures.name && engine.name != "sockless" && (engine.is_strict(row.part) || !strict)
                 })
             };
-            let peers = row.figures.iter().filter(is_peer).filter_map(|peer| Some((peer.median()?, peer)));
+            // Who leaves us the least in the rounds that both had: medians of times alone might name another.
+            let peers = row.figures.iter().filter(is_peer);
+            let peers = peers.filter_map(|peer| Some((main.map_or(peer.median(), |main| main.ahead_of(peer))?, peer)));
             let (_, peer) = peers.min_by(|one, other| one.0.total_cmp(&other.0))?;
-            Some((peer.name, ours.iter().filter_map(|form| form.ahead_of(peer)).collect()))
+            Some((peer.name, ours.iter().filter_map(|form| Some((form.name, form.ahead_of(peer)?))).collect()))
         };
         let bare = row.figures.iter().find(|figures| figures.name == "bare loop");
         let bare = bare.and_then(|bare| ours.first()?.ahead_of(bare));
@@ -81,9 +97,9 @@ impl Standing {
     }
 
     fn cells(&self) -> [String; 3] {
-        let against = |peer: &Option<(&str, Vec<f64>)>| match peer {
+        let against = |peer: &Option<(&str, Times)>| match peer {
             Some((name, ratios)) => {
-                let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{}×", significant(*ratio))).collect();
+                let ratios: Vec<_> = ratios.iter().map(|(_, ratio)| format!("{}×", significant(*ratio))).collect();
                 format!("{} {name}", ratios.join(", "))
             }
             None => "–".to_string(),
@@ -92,70 +108,25 @@ impl Standing {
     }
 }
 
-/// What we want, by the part and the size: times the fastest peer, times the fastest that is strict, or a share of the
-/// bare loop.
-fn goal(row: &Row) -> &'static str {
-    match (row.part, row.size) {
-        ("receive", ..=125) if row.title.contains("binary") => "3× the fastest strict",
-        ("receive", 1024) => "1.3× the fastest",
-        ("receive", 16384..) => "1× the fastest, 0.9 of the bare loop",
-        ("send", _) => "1.5× the fastest",
-        ("client-send", ..=1024) => "1.2× the fastest",
-        ("client-receive", ..=1024) => "2× the fastest",
-        ("echo", 16) => "2.5× the fastest",
-        ("echo", ..=1024) => "1.3× the fastest",
-        ("client-send" | "client-receive" | "echo", _) => "1× the fastest",
-        ("open", _) => "0.67 of the bare loop",
-        ("broadcast", _) => "40 ns prepared",
-        _ => "",
-    }
-}
-
-/// All rows with what matters most.
-pub fn summary(rows: &[&Row], engines: &[Judged]) -> String {
-    let mut out = "| | sockless | fastest peer | | fastest strict | | of the bare loop | goal |\n".to_string();
-    out.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
-    for row in rows {
-        let standing = Standing::of(row, engines);
-        let time = |name: &str| row.figures.iter().find(|figures| figures.name == name).map(cell);
-        let pair = |peer: &Option<(&str, Vec<f64>)>| match peer {
-            Some((name, ratios)) => {
-                let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{}×", significant(*ratio))).collect();
-                format!("{name}, {} | {}", time(name).unwrap_or_default(), ratios.join(", "))
-            }
-            None => "– | –".to_string(),
-        };
-        let ours = row.figures.iter().filter(|figures| figures.name.starts_with("sockless"));
-        let ours: Vec<_> = ours.map(cell).collect();
-        let bare = standing.bare.map_or("–".to_string(), significant);
-        _ = writeln!(
-            out,
-            "| {}, {} | {} | {} | {} | {bare} | {} |",
-            row.part,
-            row.title,
-            ours.join(", "),
-            pair(&standing.fastest),
-            pair(&standing.strict),
-            goal(row)
-        );
-    }
-    out
-}
-
 fn cell(figures: &Figures) -> String {
     let (Some(median), Some(spread)) = (figures.median(), figures.spread()) else {
         return "fails".to_string();
     };
-    let (unit, nanoseconds) = match median {
+    format!("{} ±{:.0}%", time(median), spread * 100.0)
+}
+
+/// Nanoseconds, in the unit that fits.
+pub fn time(nanoseconds: f64) -> String {
+    let (unit, one) = match nanoseconds {
         0.0..1e3 => ("ns", 1.0),
         1e3..1e6 => ("µs", 1e3),
         _ => ("ms", 1e6),
     };
-    format!("{} {unit} ±{:.0}%", significant(median / nanoseconds), spread * 100.0)
+    format!("{} {unit}", significant(nanoseconds / one))
 }
 
 /// Three digits, or all before the point.
-fn significant(value: f64) -> String {
+pub fn significant(value: f64) -> String {
     match value {
         0.0..0.1 => format!("{value:.4}"),
         0.1..10.0 => format!("{value:.2}"),
@@ -164,8 +135,18 @@ fn significant(value: f64) -> String {
     }
 }
 
+pub fn engines_to_json(engines: &[Judged]) -> Value {
+    let engines = engines.iter().map(|engine| {
+        json!({
+            "name": engine.name, "version": engine.version, "remark": engine.remark, "skips": engine.skips,
+            "skips of requests": engine.skips_of_requests, "strict": engine.is_strict(""),
+        })
+    });
+    engines.collect()
+}
+
 pub fn to_json(rows: &[Row], engines: &[Judged]) -> Value {
-    let rows = rows.iter().map(|row| {
+    let shown = rows.iter().map(|row| {
         let figures = row.figures.iter().map(|figures| {
             let figure = match &figures.rounds {
                 Ok(_) => json!({ "ns": figures.median(), "spread": figures.spread() }),
@@ -175,10 +156,18 @@ pub fn to_json(rows: &[Row], engines: &[Judged]) -> Value {
         });
         let figures: serde_json::Map<_, _> = figures.collect();
         let standing = Standing::of(row, engines);
+        let goal = Goal::of(row, &standing, rows);
+        let peer = |peer: &Option<(&str, Times)>| {
+            let (name, times) = peer.as_ref()?;
+            let times: serde_json::Map<_, _> =
+                times.iter().map(|(form, times)| (form.to_string(), json!(times))).collect();
+            Some(json!({ "name": name, "times": times }))
+        };
         json!({
-            "part": row.part, "row": row.title, "size": row.size, "figures": figures, "goal": goal(row),
-            "fastest": standing.fastest, "strict": standing.strict, "of the bare loop": standing.bare,
+            "part": row.part, "row": row.title, "size": row.size, "figures": figures, "ours": goals::ours(row),
+            "goal": goal.as_ref().map(|goal| &goal.text), "met": goal.as_ref().map(|goal| goal.is_met),
+            "fastest": peer(&standing.fastest), "strict": peer(&standing.strict), "of the bare loop": standing.bare,
         })
     });
-    rows.collect()
+    shown.collect()
 }

@@ -1,11 +1,15 @@
 //! What is sent and received, and was it that?
 //!
 //! Messages are told apart by their first eight bytes, so that one delivered twice, or not at all, is missed in the
-//! sum. Frames are written and read here, by a few lines that share nothing with any engine.
+//! sum. That, their number and their length are looked at whenever time is taken; before that, every byte is, once.
+//! Frames are written and read here, by a few lines that share nothing with any engine.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher as _};
 
-use sockless::{Message, Prepared, Shared};
+use bytes::Bytes;
+use flate2::{Decompress, FlushDecompress, Status};
+use sockless::{Compression, CompressionLevel, Message, Prepared, Shared, WindowBits};
 
 use crate::transport::Failure;
 
@@ -25,23 +29,30 @@ pub enum Kind {
 }
 
 /// Messages of one size in their frames, as a peer sends them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Wire {
     pub bytes: &'static [u8],
     pub messages: usize,
-    /// What an engine that receives them adds up.
+    /// What an engine that receives them adds up, when it is looked at every byte.
     pub tally: Tally,
 }
 
 /// What an engine was seen to receive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub messages: usize,
     bytes: usize,
     ends: u64,
+    /// Of every byte, one message behind the other.
+    whole: Option<DefaultHasher>,
 }
 
 impl Tally {
+    /// One that looks at every byte.
+    pub fn of_every_byte() -> Tally {
+        Tally { whole: Some(DefaultHasher::new()), ..Tally::default() }
+    }
+
     /// Counts a message, and looks at both its ends.
     #[inline]
     pub fn add(&mut self, payload: &[u8]) {
@@ -50,18 +61,33 @@ impl Tally {
         if let (Some(first), Some(last)) = (payload.first_chunk(), payload.last_chunk()) {
             self.ends = self.ends.wrapping_add(u64::from_le_bytes(*first)).wrapping_add(u64::from_le_bytes(*last) >> 1);
         }
+        if let Some(whole) = &mut self.whole {
+            read_whole(whole, payload);
+        }
     }
 
-    pub fn times(self, times: usize) -> Tally {
-        let ends = self.ends.wrapping_mul(times as u64);
-        Tally { messages: self.messages * times, bytes: self.bytes * times, ends }
+    /// Whether `expected` came so many times, as far as was looked.
+    pub fn is(&self, expected: &Tally, times: usize) -> bool {
+        let whole = |tally: &Tally| tally.whole.as_ref().map(DefaultHasher::finish);
+        self.messages == expected.messages * times
+            && self.bytes == expected.bytes * times
+            && self.ends == expected.ends.wrapping_mul(times as u64)
+            && (self.whole.is_none() || whole(self) == whole(expected))
     }
+}
+
+/// Apart, so that it is out of the way where time is taken.
+#[cold]
+#[inline(never)]
+fn read_whole(whole: &mut DefaultHasher, payload: &[u8]) {
+    whole.write(payload);
+    whole.write_usize(payload.len());
 }
 
 impl Wire {
     /// Messages to an engine in `role`, each in so many frames.
     pub fn new(role: Role, kind: Kind, size: usize, messages: usize, fragments: usize) -> Wire {
-        let (mut bytes, mut tally) = (Vec::new(), Tally::default());
+        let (mut bytes, mut tally) = (Vec::new(), Tally::of_every_byte());
         let mut payload = payload(kind, size);
         for number in 0..messages {
             payload[..8].copy_from_slice(format!("{number:08x}").as_bytes());
@@ -158,10 +184,33 @@ pub fn check_written(role: Role, mut bytes: &[u8], payloads: &mut dyn Iterator<I
     if bytes.is_empty() { Ok(()) } else { Err(format!("{} bytes too many were written", bytes.len()).into()) }
 }
 
+/// Whether a server wrote just this message so many times, each compressed by itself.
+pub fn check_inflates(mut bytes: &[u8], payload: &[u8], times: usize) -> Result<(), Failure> {
+    for number in 0..times {
+        let (0xc2, length, rest) = (match *bytes {
+            [first, length @ 0..126, ref rest @ ..] => (first, usize::from(length), rest),
+            [first, 126, high, low, ref rest @ ..] => (first, usize::from(u16::from_be_bytes([high, low])), rest),
+            _ => return Err(format!("message {number} was not written").into()),
+        }) else {
+            return Err(format!("message {number} was not compressed").into());
+        };
+        let (body, rest) = rest.split_at_checked(length).ok_or("a message was not written in full")?;
+        bytes = rest;
+        let (body, mut inflated) = ([body, &[0, 0, 0xff, 0xff]].concat(), Vec::with_capacity(payload.len() + 64));
+        let status = Decompress::new(false).decompress_vec(&body, &mut inflated, FlushDecompress::Sync)?;
+        if status == Status::BufError || inflated != payload {
+            return Err(format!("message {number} inflates to something else").into());
+        }
+    }
+    if bytes.is_empty() { Ok(()) } else { Err(format!("{} bytes too many were written", bytes.len()).into()) }
+}
+
 /// A message to send, in each form that an engine can make use of.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     pub bytes: &'static [u8],
+    /// For those who take a payload for good, where it does not live for ever.
+    counted: Option<Bytes>,
     pub shared: Shared,
     pub prepared: Prepared,
 }
@@ -169,7 +218,29 @@ pub struct Outgoing {
 impl Outgoing {
     pub fn new(size: usize) -> Outgoing {
         let bytes: &[u8] = payload(Kind::Text, size).leak();
-        Outgoing { bytes, shared: Shared::from(bytes.to_vec()), prepared: Prepared::new(Message::Binary(bytes)) }
+        let prepared = Prepared::new(Message::Binary(bytes));
+        Outgoing { bytes, counted: None, shared: bytes.to_vec().into(), prepared }
+    }
+
+    /// Made while a program runs, for everyone: nothing of it lives for ever, nor is any of it encoded before.
+    pub fn new_broadcast(bytes: &'static [u8], is_compressed: bool) -> Outgoing {
+        let message = Message::Binary(bytes);
+        let prepared = if is_compressed {
+            let compression = Compression { level: CompressionLevel::FASTEST, ..Compression::default() };
+            Prepared::compressed(message, &compression, &[WindowBits::MAX])
+        } else {
+            Prepared::new(message)
+        };
+        Outgoing { bytes, counted: Some(bytes.to_vec().into()), shared: bytes.to_vec().into(), prepared }
+    }
+
+    /// The payload for good; it costs nothing, but for references to be counted in a broadcast.
+    #[inline(always)]
+    pub fn given(&self) -> Bytes {
+        match &self.counted {
+            None => Bytes::from_static(self.bytes),
+            Some(bytes) => bytes.clone(),
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! There is one transport on this thread, in thread-local cells, and a `Pipe` is a handle to it without a size: so a
 //! hundred thousand connections take turns on it, and no engine pays for finding it. A read copies from the bytes that
-//! were fed, at most as many as a read may bring, as a kernel would. A write is looked at and forgotten, or kept while
-//! a check wants to see it: the kernel's copy is the same for all. It is always ready, until what was fed has been
-//! read.
+//! were fed, at most as many as a read may bring, as a kernel would: without that copy nothing would be there to work on.
+//! A write is counted and forgotten, or kept while a check wants to see it. A kernel would copy all of it once more,
+//! whether it was lent or copied before: that copy is the same for all, and in no figure. Nor is the cost of a system
+//! call, which falls on those who write each message by itself. It is always ready, until what was fed has been read.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -220,7 +221,11 @@ impl futures_util::io::AsyncWrite for Pipe {
 impl wtx::stream::StreamReader for Pipe {
     #[inline]
     async fn read(&mut self, buffer: &mut [u8]) -> wtx::Result<usize> {
-        Ok(read(buffer))
+        match read(buffer) {
+            // A read of nothing would be the end of the stream, which it takes for a fault.
+            0 => std::future::pending().await,
+            count => Ok(count),
+        }
     }
 }
 

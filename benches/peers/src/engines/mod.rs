@@ -13,8 +13,12 @@ mod web_socket;
 mod wtx;
 mod yawc;
 
+use std::error::Error;
+
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::Outcome;
+use crate::transport::{Outcome, dry, finish};
 
 pub trait Engine {
     /// What the table calls it.
@@ -38,7 +42,7 @@ pub trait Engine {
         None
     }
 
-    /// Reads a request and answers it, as a server. `None` where another crate must do that.
+    /// Reads a request and answers it, as a server that then has a connection. `None` where another crate must do that.
     fn open(&self) -> Option<Outcome> {
         None
     }
@@ -62,6 +66,40 @@ pub trait Connection {
 
 /// The largest message, in all engines.
 pub const LIMIT: usize = 1 << 20;
+
+/// Sends by a `Sink`: `feed`, and `flush` behind each batch.
+fn feed<S, M>(sink: &mut S, times: usize, batch: usize, message: impl Fn() -> M) -> Outcome
+where
+    S: Sink<M, Error: Error + 'static> + Unpin,
+{
+    finish(async {
+        for number in 1..=times {
+            sink.feed(message()).await?;
+            if number % batch == 0 {
+                sink.flush().await?;
+            }
+        }
+        Ok(sink.flush().await?)
+    })
+}
+
+/// Hands back to a `Sink` what comes of its `Stream`.
+fn echo<S, M, E>(both: &mut S, messages: usize, batch: usize) -> Outcome
+where
+    S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
+    E: Error + 'static,
+{
+    finish(async {
+        for number in 1..=messages {
+            let message = both.next().await.ok_or_else(dry)??;
+            both.feed(message).await?;
+            if number % batch == 0 {
+                both.flush().await?;
+            }
+        }
+        Ok(both.flush().await?)
+    })
+}
 
 /// Ours in front.
 pub fn all() -> Vec<Box<dyn Engine>> {

@@ -4,18 +4,27 @@
 //! own benchmark does. Timers are off, since nothing here runs them. What it drew keys from by default is no strong
 //! source: another was chosen in Cargo.toml.
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt};
+use bytes::BytesMut;
+use futures_util::StreamExt;
 use sockudo_ws::deflate::DeflateConfig;
 use sockudo_ws::handshake::server_handshake;
 use sockudo_ws::protocol::{CompressedProtocol, Message, Protocol, Role as Side};
-use sockudo_ws::{Config, WebSocketStream};
+use sockudo_ws::{CompressedWebSocketStream, Config, WebSocketStream};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
 use crate::transport::{self, Outcome, Pipe, dry, finish};
 
 pub struct Stream;
+
+fn deflate() -> DeflateConfig {
+    DeflateConfig { server_no_context_takeover: true, compression_level: 1, ..DeflateConfig::default() }
+}
+
+fn config(buffer: usize) -> Config {
+    let config = Config::builder().max_message_size(LIMIT).max_frame_size(LIMIT).write_buffer_size(buffer);
+    config.auto_ping(false).idle_timeout(0).build()
+}
 
 impl Engine for Stream {
     fn name(&self) -> &'static str {
@@ -27,59 +36,53 @@ impl Engine for Stream {
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {
-        let config = Config::builder().max_message_size(LIMIT).max_frame_size(LIMIT).write_buffer_size(buffer);
-        let config = config.auto_ping(false).idle_timeout(0).build();
         Box::new(match role {
-            Role::Server => WebSocketStream::server(Pipe, config),
-            Role::Client => WebSocketStream::client(Pipe, config),
+            Role::Server => WebSocketStream::server(Pipe, config(buffer)),
+            Role::Client => WebSocketStream::client(Pipe, config(buffer)),
         })
+    }
+
+    fn deflating(&self) -> Option<Box<dyn Connection>> {
+        Some(Box::new(CompressedWebSocketStream::server(Pipe, config(4 << 10), deflate())))
     }
 
     fn open(&self) -> Option<Outcome> {
         Some(finish(async {
-            server_handshake(&mut Pipe).await?;
+            let opened = server_handshake(&mut Pipe).await?;
+            drop(WebSocketStream::from_raw_with_leftover(Pipe, Side::Server, config(4 << 10), opened.leftover));
             Ok(())
         }))
     }
 }
 
-impl Connection for WebSocketStream<Pipe> {
-    fn receive(&mut self, until: usize, tally: &mut Tally) -> Outcome {
-        finish(async {
-            while tally.messages < until {
-                if let Message::Binary(bytes) | Message::Text(bytes) = self.next().await.ok_or_else(dry)?? {
-                    tally.add(&bytes);
-                }
+/// The same for both streams, which share no trait of their own.
+macro_rules! stream {
+    ($stream:ident) => {
+        impl Connection for $stream<Pipe> {
+            fn receive(&mut self, until: usize, tally: &mut Tally) -> Outcome {
+                finish(async {
+                    while tally.messages < until {
+                        if let Message::Binary(bytes) | Message::Text(bytes) = self.next().await.ok_or_else(dry)?? {
+                            tally.add(&bytes);
+                        }
+                    }
+                    Ok(())
+                })
             }
-            Ok(())
-        })
-    }
 
-    fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=times {
-                self.feed(Message::Binary(Bytes::from_static(message.bytes))).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
+            fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
+                super::feed(self, times, batch, || Message::Binary(message.given()))
             }
-            Ok(self.flush().await?)
-        })
-    }
 
-    fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=messages {
-                let message = self.next().await.ok_or_else(dry)??;
-                self.feed(message).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
+            fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
+                super::echo(self, messages, batch)
             }
-            Ok(self.flush().await?)
-        })
-    }
+        }
+    };
 }
+
+stream!(WebSocketStream);
+stream!(CompressedWebSocketStream);
 
 pub struct Codec;
 
@@ -93,7 +96,8 @@ impl Engine for Codec {
     }
 
     fn remark(&self) -> &'static str {
-        "AVX2 or AVX-512 where there is; its protocol without a transport"
+        "the same without its transport, to be embedded as ours is: pings, closes, what waits to be written and when to \
+         stop sending are its caller's"
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {
@@ -102,9 +106,7 @@ impl Engine for Codec {
     }
 
     fn deflating(&self) -> Option<Box<dyn Connection>> {
-        let config =
-            DeflateConfig { server_no_context_takeover: true, compression_level: 1, ..DeflateConfig::default() };
-        Some(Box::new(Buffers::new(CompressedProtocol::server(LIMIT, LIMIT, config), 4 << 10)))
+        Some(Box::new(Buffers::new(CompressedProtocol::server(LIMIT, LIMIT, deflate()), 4 << 10)))
     }
 }
 
@@ -148,8 +150,9 @@ macro_rules! connection {
             }
 
             fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
+                // It is only borrowed, so one serves all.
+                let message = Message::Binary(message.given());
                 for number in 1..=times {
-                    let message = Message::Binary(Bytes::from_static(message.bytes));
                     self.protocol.encode_message(&message, &mut self.output)?;
                     if number % batch == 0 {
                         self.flush();

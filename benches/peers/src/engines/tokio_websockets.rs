@@ -2,8 +2,7 @@
 //!
 //! As a `Stream` and a `Sink`: `feed`, and `flush` behind each batch. Payloads are `Bytes`.
 
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use tokio_websockets::{ClientBuilder, Config, Limits, Message, ServerBuilder, WebSocketStream};
 
 use super::{Connection, Engine, LIMIT};
@@ -18,7 +17,7 @@ impl Engine for TokioWebSockets {
     }
 
     fn remark(&self) -> &'static str {
-        "AVX2 or AVX-512 where there is"
+        "AVX2 or AVX-512 where there is; reads of 8 KiB"
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {
@@ -52,27 +51,10 @@ impl Connection for WebSocketStream<Pipe> {
     }
 
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=times {
-                self.feed(Message::binary(Bytes::from_static(message.bytes))).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
-            }
-            Ok(self.flush().await?)
-        })
+        super::feed(self, times, batch, || Message::binary(message.given()))
     }
 
     fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=messages {
-                let message = self.next().await.ok_or_else(dry)??;
-                self.feed(message).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
-            }
-            Ok(self.flush().await?)
-        })
+        super::echo(self, messages, batch)
     }
 }

@@ -3,7 +3,6 @@
 //! Blocking, on a transport that never blocks: `read`, and `write` with a `flush` behind each batch. Payloads are
 //! handed over as `Bytes`, which costs no copy.
 
-use bytes::Bytes;
 use tungstenite::protocol::{self, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
@@ -48,7 +47,7 @@ impl Connection for WebSocket<Pipe> {
 
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
         for number in 1..=times {
-            self.write(Message::Binary(Bytes::from_static(message.bytes)))?;
+            self.write(Message::Binary(message.given()))?;
             if number % batch == 0 {
                 self.flush()?;
             }

@@ -3,14 +3,18 @@
 //! As a `Sink`, with `feed` and `flush` behind each batch, and by `next_frame`, which hands on whole messages. Its
 //! check of UTF-8, off by default, is on.
 
-use bytes::Bytes;
 use futures_util::SinkExt;
 use yawc::frame::{Frame, OpCode};
-use yawc::{CompressionLevel, Options, WebSocket};
+use yawc::{CompressionLevel, DeflatePool, Options, WebSocket};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
 use crate::transport::{Outcome, Pipe, finish};
+
+thread_local! {
+    /// For all connections, as ours have one.
+    static POOL: DeflatePool = DeflatePool::new(8);
+}
 
 pub struct Yawc;
 
@@ -37,6 +41,7 @@ impl Engine for Yawc {
 
     fn deflating(&self) -> Option<Box<dyn Connection>> {
         let options = options(4 << 10).with_compression_level(CompressionLevel::fast()).server_no_context_takeover();
+        let options = options.with_deflate_pool(POOL.with(Clone::clone));
         let agreed = Some("permessage-deflate; server_no_context_takeover");
         let socket = WebSocket::from_stream_with_extensions(Pipe, yawc::Role::Server, agreed, options);
         Some(Box::new(socket.expect("compression is on")))
@@ -57,15 +62,7 @@ impl Connection for WebSocket<Pipe> {
     }
 
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
-        finish(async {
-            for number in 1..=times {
-                self.feed(Frame::binary(Bytes::from_static(message.bytes))).await?;
-                if number % batch == 0 {
-                    self.flush().await?;
-                }
-            }
-            Ok(self.flush().await?)
-        })
+        super::feed(self, times, batch, || Frame::binary(message.given()))
     }
 
     fn echo(&mut self, messages: usize, batch: usize) -> Outcome {
