@@ -2,9 +2,9 @@
 //!
 //! [`locate`](Receiver::locate) walks over frames until it has an event or the input is used up. Between two calls it
 //! remembers a split header (14 bytes of scratch), the frame it is in, the message it is in and, of a payload that
-//! straddled reads, what came of it: binary, and text that seems to be ASCII, in one buffer ([`gathered`]); other text in a
-//! `String`, so that the whole is a `&str` with no second look. Text is validated piece by piece. A payload that ends in the
-//! read it began in is never copied; the rest of a long one may be read into its place.
+//! straddled reads, what came of it: binary and ASCII in one buffer ([`gathered`]); other text in a `String`, validated piece by
+//! piece, so that the whole is a `&str` with no second look. A payload that ends in the read it began in is never copied; the
+//! rest of a long one may be read into its place.
 //!
 //! Nothing here allocates for what a header merely announces: buffers grow by what has arrived, up to the message limit.
 //! In [`Delivery::Chunks`] nothing is kept but a character cut in two, and what a step of decompressing brought out.
@@ -29,9 +29,6 @@ use crate::frame::header::{Expect, Header, MAX_HEADER, OpCode};
 use crate::frame::mask;
 use crate::time::Instant;
 use crate::utf8::{self, Carry, InvalidUtf8};
-
-/// How much of a piece of text is looked at to guess what is in it.
-const SAMPLE: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Receiver {
@@ -378,52 +375,35 @@ impl Receiver {
             self.gathered.append(piece, key, limits.message);
             return Ok(());
         }
-        mask::apply(piece, key);
-        self.assemble(kind, piece, limits)
+        let is_ascii = mask::apply_to_text(piece, key);
+        self.assemble(kind, piece, is_ascii, limits)
     }
 
     /// Appends a piece to the message under assembly.
-    fn assemble(&mut self, kind: Kind, piece: &[u8], limits: &Limits) -> Result<(), Error> {
+    fn assemble(&mut self, kind: Kind, piece: &[u8], is_ascii: bool, limits: &Limits) -> Result<(), Error> {
         if kind == Kind::Binary {
             self.gathered.append(piece, [0; 4], limits.message);
             return Ok(());
         }
-        if self.is_text_gathered() && seems_ascii(piece) {
+        if is_ascii && self.is_ascii() {
             self.gathered.append(piece, [0; 4], limits.message);
-            return if self.carry.is_empty() && piece.len() <= SAMPLE {
-                Ok(())
-            } else {
-                self.check_gathered(piece.len())
-            };
+            return Ok(());
         }
-        let gathered = core::mem::take(&mut self.gathered);
-        // What is carried of it is put behind it when it is a whole character.
-        let end = gathered.len().saturating_sub(self.carry.as_bytes().len());
-        let whole = gathered.as_bytes().get(..end).unwrap_or_default();
-        let more = whole.len() + piece.len();
+        let ascii = core::mem::take(&mut self.gathered);
+        let more = ascii.as_bytes().len() + piece.len();
         self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), more, limits.message));
-        self.text.push_str(utf8::validate(whole)?);
+        self.text.push_str(utf8::validate(ascii.as_bytes())?);
         Ok(self.carry.append(&mut self.text, piece)?)
     }
 
     /// Whether nothing of a message is put together yet.
     fn is_fresh(&self) -> bool {
-        self.gathered.is_empty() && self.text.is_empty() && self.carry.is_empty()
+        self.gathered.is_empty() && self.is_ascii()
     }
 
-    /// Whether what there is of a text under assembly is gathered as bytes, the character that is carried among them.
-    fn is_text_gathered(&self) -> bool {
-        self.text.is_empty() && (self.carry.is_empty() || !self.gathered.is_empty())
-    }
-
-    /// Validates the last bytes of the text that is gathered.
-    fn check_gathered(&mut self, count: usize) -> Result<(), Error> {
-        let from = self.gathered.len().saturating_sub(count + self.carry.as_bytes().len());
-        let piece = self.gathered.as_bytes().get(from..).unwrap_or_default();
-        self.carry.clear();
-        let whole = self.carry.split_tail(piece)?;
-        utf8::validate(piece.get(..whole).unwrap_or_default())?;
-        Ok(())
+    /// Whether the message under assembly, if it is text, has had no other characters: it is gathered as bytes.
+    fn is_ascii(&self) -> bool {
+        self.text.is_empty() && self.carry.is_empty()
     }
 
     /// Room in the message under assembly for the rest of its frame: see [`WebSocket::receive_room`](super::WebSocket::receive_room).
@@ -433,7 +413,7 @@ impl Receiver {
                 if !frame.opcode.is_control()
                     && !message.compressed
                     && config.delivery == Delivery::Messages
-                    && self.is_text_gathered() =>
+                    && self.is_ascii() =>
             {
                 self.gathered.room(frame.remaining, config.limits.message)
             }
@@ -444,19 +424,16 @@ impl Receiver {
     /// Counts what was read there: no more than the room was.
     pub(super) fn received(&mut self, count: usize, limits: &Limits) {
         let (Some(frame), Some(message)) = (&mut self.frame, self.message) else { return };
-        let missing = usize::try_from(frame.remaining).unwrap_or(usize::MAX);
-        let piece = self.gathered.fill(count.min(missing), frame.masking_key);
-        frame.remaining = frame.remaining.saturating_sub(piece.len() as u64);
-        frame.masking_key = mask::rotate(frame.masking_key, piece.len());
-        if message.kind == Kind::Text {
-            let length = piece.len();
-            let checked = if seems_ascii(piece) {
-                self.check_gathered(length)
-            } else {
-                let piece = self.gathered.split_off(length);
-                self.assemble(Kind::Text, &piece, limits)
-            };
-            self.invalid = checked.is_err();
+        let count = usize::try_from(frame.remaining).map_or(count, |remaining| remaining.min(count));
+        let piece = self.gathered.fill(count);
+        let (length, key) = (piece.len(), frame.masking_key);
+        frame.remaining = frame.remaining.saturating_sub(length as u64);
+        frame.masking_key = mask::rotate(key, length);
+        if message.kind == Kind::Binary {
+            mask::apply(piece, key);
+        } else if !mask::apply_to_text(piece, key) {
+            let piece = self.gathered.split_off(length);
+            self.invalid = self.assemble(Kind::Text, &piece, false, limits).is_err();
         }
     }
 
@@ -574,12 +551,6 @@ fn available<'i>(input: &'i mut [u8], at: &mut usize, remaining: u64) -> (&'i mu
     let length = usize::try_from(remaining).map_or(there, |remaining| remaining.min(there));
     *at = start + length;
     (input.get_mut(start..start + length).unwrap_or_default(), start..start + length)
-}
-
-/// Whether text is worth gathering as bytes: it must then be validated once more as a whole, which takes half of a copy's
-/// time if it is ASCII, and twice the time if not. A guess from its first bytes; of a short piece, no guess.
-fn seems_ascii(piece: &[u8]) -> bool {
-    piece.get(..SAMPLE).unwrap_or(piece).is_ascii()
 }
 
 /// Checks the body of a Close: its code, and the length of its reason.

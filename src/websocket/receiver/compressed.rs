@@ -54,7 +54,8 @@ impl Receiver {
             if is_whole && self.is_fresh() {
                 break;
             }
-            self.assemble(kind, context.unread(), limits)?;
+            let piece = context.unread();
+            self.assemble(kind, piece, kind == Kind::Text && piece.is_ascii(), limits)?;
             context.read_all();
         }
         self.frame = frame.rest(payload.len());

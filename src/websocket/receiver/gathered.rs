@@ -27,10 +27,6 @@ impl Gathered {
         self.filled == 0
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.filled
-    }
-
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
@@ -64,13 +60,11 @@ impl Gathered {
         self.bytes.get_mut(self.filled..).and_then(|room| room.get_mut(..length)).unwrap_or_default()
     }
 
-    /// Counts what was read into the room, XORed with the key; shows it.
-    pub(super) fn fill(&mut self, count: usize, key: [u8; 4]) -> &[u8] {
-        let end = self.bytes.len().min(self.filled.saturating_add(count));
-        let piece = self.bytes.get_mut(self.filled..end).unwrap_or_default();
-        mask::apply(piece, key);
-        self.filled += piece.len();
-        piece
+    /// Counts what was read into the room; shows it.
+    pub(super) fn fill(&mut self, count: usize) -> &mut [u8] {
+        let start = self.filled;
+        self.filled = self.bytes.len().min(start.saturating_add(count));
+        self.bytes.get_mut(start..self.filled).unwrap_or_default()
     }
 
     /// Splits the last bytes off.
