@@ -199,6 +199,10 @@ impl WebSocket {
                 if let Some(place) = self.whole::<false, 0>(input) {
                     return self.lend_whole::<false, E>(input, place, now, wrap);
                 }
+                // A server's payload is not masked, however long.
+                if let Some(place) = self.whole::<false, 2>(input) {
+                    return self.lend_whole::<false, E>(input, place, now, wrap);
+                }
             }
         }
         self.receive_longer(input, now).map(wrap)
@@ -207,17 +211,10 @@ impl WebSocket {
     // Apart, as the masking of long payloads would cost short ones the registers that must be saved for it.
     #[inline(never)]
     fn receive_longer<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
-        match self.role {
-            Role::Server => {
-                if let Some(place) = self.whole::<true, 2>(input) {
-                    return self.lend_whole::<true, _>(input, place, now, |incoming| incoming);
-                }
-            }
-            Role::Client => {
-                if let Some(place) = self.whole::<false, 2>(input) {
-                    return self.lend_whole::<false, _>(input, place, now, |incoming| incoming);
-                }
-            }
+        if self.role == Role::Server
+            && let Some(place) = self.whole::<true, 2>(input)
+        {
+            return self.lend_whole::<true, _>(input, place, now, |incoming| incoming);
         }
         self.receive_plain(input, now)
     }
