@@ -81,6 +81,12 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)
 }
 
+/// The same by a call, whose result is in registers.
+#[inline(never)]
+pub(crate) fn validate_apart(bytes: &[u8]) -> Option<&str> {
+    validate(bytes).ok()
+}
+
 /// How many bytes at the end of `piece` belong to a character that it does not end: 0 to 3.
 fn begun(piece: &[u8]) -> usize {
     let last = piece.len().saturating_sub(3);

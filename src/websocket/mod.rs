@@ -239,11 +239,8 @@ impl WebSocket {
     }
 
     #[inline(never)]
-    fn lend_text<'s>(&'s mut self, payload: &'s [u8]) -> Option<Incoming<'s>> {
-        Some(match utf8::validate(payload) {
-            Ok(text) => Incoming { event: Event::Message(Message::Text(text)), tx: &mut self.sender },
-            Err(error) => self.lend(payload, Found::Failed(error.into())),
-        })
+    fn lend_no_text(&mut self) -> Option<Incoming<'_>> {
+        Some(self.lend(&[], Found::Failed(Error::InvalidUtf8)))
     }
 
     /// The fast path: a message in one frame that lies whole in the input, as nearly all do. It does what the plain path
@@ -266,7 +263,10 @@ impl WebSocket {
         let (header, payload) = frame.split_at_mut_checked(place.start)?;
         *input = rest;
         if self.take_whole::<MASKED>(header, payload, now) == Kind::Text {
-            return self.lend_text(payload).map(wrap);
+            return match utf8::validate_apart(payload) {
+                Some(text) => Some(wrap(Incoming { event: Event::Message(Message::Text(text)), tx: &mut self.sender })),
+                None => self.lend_no_text().map(wrap),
+            };
         }
         Some(wrap(Incoming { event: Event::Message(Message::Binary(payload)), tx: &mut self.sender }))
     }
