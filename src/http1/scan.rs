@@ -83,18 +83,19 @@ impl Scan {
 }
 
 /// Whether a piece is one head, all of it, and beyond doubt within what is allowed, but for the number of its lines: what
-/// most clients send, in one read. Each byte is looked at beside its neighbour, and nothing depends on what was found, so
+/// most clients send, in one read. Each byte is looked at beside the next two, and nothing depends on what was found, so
 /// many are at a time.
 fn is_plain_head(piece: &[u8], allowed: Allowed) -> bool {
     let Some(before) = piece.strip_suffix(b"\r\n\r\n") else { return false };
     if piece.len() > allowed.total.min(allowed.first_line) || before.first().is_none_or(|byte| *byte <= b'\r') {
         return false;
     }
-    // An end of a line that is not CR LF, or a beginning of one that may be empty.
-    let is_doubtful = |byte: u8, next: u8| ((byte != b'\r') & (next == b'\n')) | ((byte == b'\n') & (next == b'\r'));
-    let neighbours = before.iter().zip(before.get(1..).unwrap_or_default());
-    let doubtful = neighbours.fold(false, |doubtful, (byte, next)| doubtful | is_doubtful(*byte, *next));
-    !doubtful && before.last() != Some(&b'\n')
+    // A CR or an LF without the other, or two ends of lines in a row.
+    let [nexts, thirds] = [1, 2].map(|ahead| piece.get(ahead..).unwrap_or_default());
+    !before.iter().zip(nexts).zip(thirds).fold(false, |doubtful, ((byte, next), third)| {
+        let is_end = *byte == b'\r';
+        doubtful | (is_end ^ (*next == b'\n')) | (is_end & (*third == b'\r'))
+    })
 }
 
 #[cfg(test)]

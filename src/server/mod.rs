@@ -559,9 +559,11 @@ impl<'s> Offer<'s> {
         match &mut self.decision.target {
             Target::Http1 { phase, .. } => {
                 let (head, agreed) = write::upgrade(&self.request, &accept);
-                let mut websocket = WebSocket::server(&agreed, Arc::clone(config), now);
-                websocket.begin_with(head, now);
-                **phase = Phase::Open(websocket);
+                **phase = Phase::Open(WebSocket::server(&agreed, Arc::clone(config), now));
+                // Not before it is in its place: it would be moved there.
+                if let Phase::Open(websocket) = phase {
+                    websocket.begin_with(head, now);
+                }
             }
             Target::Http2 { connection, stream, .. } => {
                 let (response, agreed) = self.request.answer(&accept);
