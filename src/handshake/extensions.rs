@@ -45,10 +45,11 @@ pub(super) fn accept<'a>(
 
 /// The same for a field of one line. What browsers send is known as a whole: it is well-formed, and one offer.
 pub(super) fn accept_line(line: &[u8], wished: Option<DeflateParameters>) -> Result<Option<Answer>, Malformed> {
-    match line.strip_prefix(params::NAME.as_bytes()) {
-        Some(known @ (b"" | b"; client_max_window_bits")) => {
-            Ok(wished.and_then(|wished| params::accept(parameters(known), wished)))
-        }
+    match line {
+        b"permessage-deflate" | b"permessage-deflate; client_max_window_bits" => Ok(wished.and_then(|wished| {
+            let rest = line.get(params::NAME.len()..).unwrap_or_default();
+            params::accept(parameters(rest), wished)
+        })),
         _ => accept(core::iter::once(line), wished),
     }
 }

@@ -35,7 +35,9 @@ pub(crate) fn request<'a>(head: &'a [u8], config: &Config) -> (bool, Classified<
         return (false, Classified::Refused(RequestError::Malformed));
     };
     let facts = Facts::of(parsed.headers.iter().map(|header| (header.name.as_bytes(), header.value)));
-    let head = RequestHead::new(method, target, http_version(version), lines(head));
+    // The method, the target, a version of eight bytes, the blanks between them, and the end of the line.
+    let first_line = method.len() + target.len() + 12;
+    let head = RequestHead::new(method, target, http_version(version), lines(head, first_line));
     (method == "HEAD", head.classify_by(&facts, config))
 }
 
@@ -53,7 +55,8 @@ pub(crate) fn response<'a>(head: &'a [u8], limits: &Limits) -> Result<ResponseHe
     let (Some(status @ 100..=599), Some(version)) = (parsed.code, parsed.version) else {
         return Err(ResponseError::Malformed);
     };
-    Ok(ResponseHead::new(status, parsed.reason.unwrap_or_default(), http_version(version), lines(head)))
+    let first_line = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+    Ok(ResponseHead::new(status, parsed.reason.unwrap_or_default(), http_version(version), lines(head, first_line)))
 }
 
 /// Whether this is the head of an interim response: 1xx, but 101.
@@ -111,7 +114,6 @@ fn without_empty_lines(mut head: &[u8]) -> &[u8] {
 }
 
 /// The lines behind the first one, up to the empty one.
-fn lines(head: &[u8]) -> Fields<'_> {
-    let first = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
-    Fields::from_lines(head.get(first..head.len().saturating_sub(2)).unwrap_or_default())
+fn lines(head: &[u8], first_line: usize) -> Fields<'_> {
+    Fields::from_lines(head.get(first_line..head.len().saturating_sub(2)).unwrap_or_default())
 }
