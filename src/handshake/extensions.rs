@@ -45,13 +45,12 @@ pub(super) fn accept<'a>(
 
 /// The same for a field of one line. What browsers send is known as a whole: it is well-formed, and one offer.
 pub(super) fn accept_line(line: &[u8], wished: Option<DeflateParameters>) -> Result<Option<Answer>, Malformed> {
-    match line {
-        b"permessage-deflate" | b"permessage-deflate; client_max_window_bits" => Ok(wished.and_then(|wished| {
-            let rest = line.get(params::NAME.len()..).unwrap_or_default();
-            params::accept(parameters(rest), wished)
-        })),
-        _ => accept(core::iter::once(line), wished),
+    // Not as patterns, which are compared byte by byte.
+    if line == b"permessage-deflate; client_max_window_bits" || line == params::NAME.as_bytes() {
+        let rest = line.get(params::NAME.len()..).unwrap_or_default();
+        return Ok(wished.and_then(|wished| params::accept(parameters(rest), wished)));
     }
+    accept(core::iter::once(line), wished)
 }
 
 /// What a client that offered `offered` is agreed on with the server that answered this.
