@@ -453,3 +453,27 @@ fn subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item
 pub(super) fn explanation(error: RequestError) -> String {
     alloc::format!("{error}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_surely_of_the_same_host_is_so_by_the_policy() {
+        let hosts = ["a.example", "A.EXAMPLE", "a.example:80", "a.example:443", "a.example:8080", "[::1]", "a"];
+        let further = ["", ":80", ":443", "x", "."];
+        for (host, asked) in hosts.iter().flat_map(|host| hosts.map(|asked| (host, asked))) {
+            for (scheme, further) in ["http://", "https://", "HTTPS://", "ws://", "://", ""]
+                .into_iter()
+                .flat_map(|scheme| further.map(|further| (scheme, further)))
+            {
+                let origin = alloc::format!("{scheme}{asked}{further}");
+                for policy in [OriginPolicy::SameHost, OriginPolicy::list(["https://a.example"]), OriginPolicy::Any] {
+                    let expected = policy.allows(&origin, host);
+                    assert_eq!(is_allowed(origin.as_bytes(), host.as_bytes(), &policy), expected, "{origin} on {host}");
+                }
+            }
+        }
+        assert!(!is_allowed(b"https://\xFF", b"a.example", &OriginPolicy::Any), "not UTF-8");
+    }
+}

@@ -18,7 +18,6 @@ pub(crate) fn allowed(limits: &Limits) -> Allowed {
 
 /// Parses and judges the complete head of a request; says whether its method is HEAD, too. What concerns us is noted from
 /// the fields as they were parsed, not from their lines, which would have to be searched again.
-#[inline]
 pub(crate) fn request<'a>(head: &'a [u8], config: &Config) -> (bool, Classified<'a>) {
     let (head, fields) = (without_empty_lines(head), allowed(&config.limits).fields);
     let mut slots = [const { MaybeUninit::uninit() }; Limits::MAX_FIELDS];
