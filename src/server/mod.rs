@@ -485,9 +485,10 @@ impl Server {
         let (to_head, classified) = head::request(bytes, config);
         match classified {
             Classified::WebSocket(request) => {
+                let request = Box::new(request);
                 *phase = Phase::Deciding { for_websocket: true };
                 ServerEvent::Offer(Offer {
-                    request: Box::new(request),
+                    request,
                     decision: Decision { config, target: Target::Http1 { phase, keep }, now },
                 })
             }
