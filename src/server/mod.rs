@@ -473,7 +473,6 @@ impl Server {
     }
 
     /// Judges the head that `taken` ends, and lends what came of it.
-    #[inline(never)]
     fn decide<'s>(&'s mut self, taken: &'s [u8], now: Instant) -> ServerEvent<'s> {
         let Server { config, phase, head: kept, .. } = self;
         let (bytes, keep) = if kept.is_empty() {
