@@ -555,6 +555,7 @@ fn the_limits_of_a_response_head_to_the_byte() {
     });
     fails_with(&limited(response.len() - 1, 4), &connect(), &response, ResponseError::HeadTooLarge);
     fails_with(&limited(response.len(), 3), &connect(), &response, ResponseError::TooManyFields);
+    fails_with(&limited(1000, 3), &connect(), right(&["X y"]), ResponseError::TooManyFields);
     // Interim responses have heads of their own.
     in_handshake(Role::Client, |way| {
         let mut client = way.client_with(limited(response.len(), 4), &connect());

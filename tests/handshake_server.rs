@@ -725,6 +725,15 @@ fn the_limits_of_a_head_to_the_byte() {
     let error = RequestError::TooManyFields;
     let answer = refusal("431 Request Header Fields Too Large", &[], error);
     refuses_with(&limited(size, line, 5), &request, error, &answer);
+    // It goes before all else that is wrong with them, and before what no parser takes.
+    for broken in ["X y", "X : y", ": y", "X: \0", "X: a\rb"] {
+        refuses_with(&limited(1000, 100, 5), &upgrade(&[broken]), error, &answer);
+        refuses_with(&limited(1000, 100, 5), &head("GET /chat HTTP/1.1", &[broken; 6]), error, &answer);
+        bad_request(&upgrade(&[broken]), RequestError::Malformed);
+    }
+    for line in ["GET /chat HTTP/3.0", "GET /chat", "GET  /chat HTTP/1.1"] {
+        refuses_with(&limited(1000, 100, 5), &head(line, &["X: y"; 6]), error, &answer);
+    }
     as_server(|way| {
         let mut server = way.server_with(limited(1000, 100, 2));
         server.receives("GET / HTTP/1.1\r\na: 1\r\nb: 2\r\nc: 3\r", &[]);

@@ -17,7 +17,7 @@ use core::fmt;
 use core::ops::Range;
 
 use self::http2::Http2;
-use crate::config::{Agreed, Config};
+use crate::config::{Agreed, Config, Limits};
 use crate::entropy::{Entropy, Keys, NoEntropy};
 use crate::error::{CloseCode, ResponseError};
 use crate::event::{Cause, Closed};
@@ -217,7 +217,7 @@ impl Client {
                     if !head::is_interim(bytes) {
                         return Some(self.judge(taken, now));
                     }
-                    match opening.pass_over(bytes) {
+                    match opening.pass_over(bytes, &self.config.limits) {
                         Ok(()) => self.head.clear(),
                         Err(error) => self.phase = Ended::failed(error, Cause::Fault, now),
                     }
@@ -463,7 +463,7 @@ impl Client {
     fn judge<'s>(&'s mut self, taken: &'s [u8], now: Instant) -> ClientEvent<'s> {
         let Client { config, phase, head: collected, .. } = self;
         let bytes = if collected.is_empty() { taken } else { &collected[..] };
-        let response = match head::response(bytes) {
+        let response = match head::response(bytes, &config.limits) {
             Ok(response) => response,
             Err(error) => return phase.fail(error, now),
         };
@@ -515,8 +515,8 @@ impl Phase {
 
 impl Opening {
     /// Passes over an interim response.
-    fn pass_over(&mut self, head: &[u8]) -> Result<(), ResponseError> {
-        head::response(head)?;
+    fn pass_over(&mut self, head: &[u8], limits: &Limits) -> Result<(), ResponseError> {
+        head::response(head, limits)?;
         self.interim += 1;
         self.scan = Scan::default();
         if self.interim > MAX_INTERIM { Err(ResponseError::TooManyInterimResponses) } else { Ok(()) }

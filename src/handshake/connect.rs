@@ -129,7 +129,7 @@ impl Connect {
         if let Some(parameters) = deflate {
             fields.push_displayed("Sec-WebSocket-Extensions", &Offer(parameters));
         }
-        fields.append(&self.fields);
+        fields.append(self.fields.as_bytes());
         Asked { url: self.url.clone(), fields, accept, subprotocols: self.subprotocols.clone(), deflate }
     }
 }

@@ -37,10 +37,20 @@ pub(super) fn accept<'a>(
     for extension in all(lines) {
         let extension = extension?;
         if let (None, Some(wished), true) = (answer, wished, extension.is_deflate()) {
-            answer = params::accept(extension.parameters(), wished);
+            answer = params::accept(parameters(extension.parameters), wished);
         }
     }
     Ok(answer)
+}
+
+/// The same for a field of one line. What browsers send is known as a whole: it is well-formed, and one offer.
+pub(super) fn accept_line(line: &[u8], wished: Option<DeflateParameters>) -> Result<Option<Answer>, Malformed> {
+    // Not as patterns, which are compared byte by byte.
+    if line == b"permessage-deflate; client_max_window_bits" || line == params::NAME.as_bytes() {
+        let rest = line.get(params::NAME.len()..).unwrap_or_default();
+        return Ok(wished.and_then(|wished| params::accept(parameters(rest), wished)));
+    }
+    accept(core::iter::once(line), wished)
 }
 
 /// What a client that offered `offered` is agreed on with the server that answered this.
@@ -57,7 +67,7 @@ pub(super) fn confirm(
     let Some(first) = extensions.next() else { return Ok(None) };
     match (first, extensions.next(), offered) {
         (Ok(extension), None, Some(offered)) if extension.is_deflate() => {
-            params::confirm(extension.parameters(), offered).map(Some).ok_or(ResponseError::InvalidExtension)
+            params::confirm(parameters(extension.parameters), offered).map(Some).ok_or(ResponseError::InvalidExtension)
         }
         _ => Err(ResponseError::UnaskedExtension),
     }
@@ -71,15 +81,15 @@ struct Extension<'a> {
     parameters: &'a [u8],
 }
 
-impl<'a> Extension<'a> {
+impl Extension<'_> {
     fn is_deflate(&self) -> bool {
         self.name == params::NAME.as_bytes()
     }
+}
 
-    fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
-        let mut rest = self.parameters;
-        core::iter::from_fn(move || parameter(&mut rest).ok().flatten())
-    }
+/// The parameters of an extension, which are known to be well-formed.
+fn parameters<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = Parameter<'a>> {
+    core::iter::from_fn(move || parameter(&mut rest).ok().flatten())
 }
 
 /// All extensions of all lines. After one that is malformed nothing more is worth asking for.
@@ -218,6 +228,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::deflate::params::WindowBits;
 
     fn count(fields: Fields<'_>) -> Result<usize, Malformed> {
         let mut extensions = 0;
@@ -268,6 +279,30 @@ mod tests {
         assert_eq!(count(Fields::from(&[(NAME, many.as_bytes())][..])), Err(Malformed));
         let many = ["a"; MAX_PARAMETERS + 2].join(";");
         assert_eq!(count(Fields::from(&[(NAME, many.as_bytes())][..])), Err(Malformed));
+    }
+
+    #[test]
+    fn what_is_known_as_a_whole_is_read_as_all_else() {
+        let nine = DeflateParameters { client_max_window_bits: WindowBits::MIN, ..DeflateParameters::default() };
+        for (line, answered) in [
+            ("permessage-deflate", Some(WindowBits::MAX)),
+            ("permessage-deflate; client_max_window_bits", Some(WindowBits::MIN)),
+            ("permessage-deflate; client_max_window_bits=9", Some(WindowBits::MIN)),
+            ("permessage-deflate; client_no_context_takeover", Some(WindowBits::MAX)),
+            ("permessage-deflate; server_max_window_bits", None),
+            ("permessage-deflated", None),
+            ("Permessage-Deflate", None),
+        ] {
+            for wished in [None, Some(nine)] {
+                let answer = accept_line(line.as_bytes(), wished);
+                assert_eq!(answer, accept(core::iter::once(line.as_bytes()), wished), "{line}");
+                let bits = answer.unwrap().map(|answer| answer.parameters.client_max_window_bits);
+                assert_eq!(bits, answered.filter(|_| wished.is_some()), "{line}");
+            }
+        }
+        for line in ["permessage-deflate;", "permessage-deflate; client_max_window_bits;", ""] {
+            assert_eq!(accept_line(line.as_bytes(), None), Err(Malformed), "{line}");
+        }
     }
 
     /// The width that was agreed on for the server's window says which of the offers was taken.

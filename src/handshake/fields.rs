@@ -184,8 +184,9 @@ impl Lines {
         self.0
     }
 
-    pub(crate) fn append(&mut self, other: &Lines) {
-        self.0.extend_from_slice(&other.0);
+    /// Appends fields that are known to be well-formed.
+    pub(crate) fn append(&mut self, lines: &[u8]) {
+        self.0.extend_from_slice(lines);
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -15,7 +15,7 @@ use super::fields::{Fields, Lines, Raw};
 use super::key::Key;
 use super::token::{HOST, contains, elements, is, is_of, is_token};
 use super::{extensions, key};
-use crate::config::{Agreed, Config};
+use crate::config::{Agreed, Config, OriginPolicy};
 use crate::deflate::params::Answer;
 use crate::error::RequestError;
 
@@ -51,8 +51,9 @@ pub struct RequestHead<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     head: RequestHead<'a>,
-    host: &'a str,
-    origin: Option<&'a str>,
+    /// ASCII, and the other UTF-8: both were judged as bytes, and become text for who asks.
+    host: &'a [u8],
+    origin: Option<&'a [u8]>,
     /// None where RFC 8441 has no need of one.
     key: Option<&'a Key>,
     /// What is answered to its offers of permessage-deflate.
@@ -158,19 +159,23 @@ impl<'a> RequestHead<'a> {
         let origin = facts.origin(config, host)?;
         facts.check_subprotocols(self.fields)?;
         let wished = config.compression().map(|compression| compression.parameters());
-        let offers = facts.extensions.values(self.fields, extensions::NAME);
-        let deflate = extensions::accept(offers, wished).map_err(|_| RequestError::InvalidExtensions)?;
+        let deflate = match facts.extensions {
+            Once::None => Ok(None),
+            Once::One(line) => extensions::accept_line(line, wished),
+            Once::More => extensions::accept(self.fields.values(extensions::NAME), wished),
+        };
+        let deflate = deflate.map_err(|_| RequestError::InvalidExtensions)?;
         Ok(Some(Request { head: self, host, origin, key, deflate }))
     }
 
     /// The host that is addressed. Every HTTP/1.1 request names one, and only one.
-    fn host(&self, facts: &Facts<'a>) -> Result<Option<&'a str>, RequestError> {
+    fn host(&self, facts: &Facts<'a>) -> Result<Option<&'a [u8]>, RequestError> {
         // What an absolute target names goes before the field (RFC 9112 §3.2.2).
         let named = match (facts.host, self.authority.or(authority_of(self.target))) {
             (Once::More, _) => return Err(RequestError::InvalidHost),
             (Once::None, Some(_)) if self.version == HttpVersion::Http11 => return Err(RequestError::InvalidHost),
-            (_, Some(authority)) => Some(authority),
-            (Once::One(host), None) => Some(core::str::from_utf8(host).map_err(|_| RequestError::InvalidHost)?),
+            (_, Some(authority)) => Some(authority.as_bytes()),
+            (Once::One(host), None) => Some(host),
             (Once::None, None) if self.version == HttpVersion::Http11 => return Err(RequestError::InvalidHost),
             (Once::None, None) => None,
         };
@@ -203,12 +208,12 @@ impl<'a> RequestHead<'a> {
 impl<'a> Request<'a> {
     /// The host and port that the client addressed: `Host`, or `:authority`.
     pub fn host(&self) -> &'a str {
-        self.host
+        text(self.host).unwrap_or_default()
     }
 
     /// The page that the request comes from; browsers always name it. It has passed the origin policy.
     pub fn origin(&self) -> Option<&'a str> {
-        self.origin
+        self.origin.and_then(text)
     }
 
     /// The subprotocols that the client offers, best first (RFC 6455 §1.9).
@@ -253,8 +258,7 @@ impl<'a> Request<'a> {
         let length = 95 + subprotocol_length + deflate.map_or(0, |_| 46) + accept.fields.as_bytes().len();
         let mut fields = Lines::behind(first_line, length);
         if let Some(key) = self.key {
-            fields.push("Upgrade", "websocket");
-            fields.push("Connection", "Upgrade");
+            fields.append(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
             fields.push("Sec-WebSocket-Accept", key::accept(key).as_bytes());
         }
         if let Some(Subprotocol(name)) = subprotocol {
@@ -263,7 +267,7 @@ impl<'a> Request<'a> {
         if let Some(answer) = deflate {
             fields.push_displayed("Sec-WebSocket-Extensions", &answer);
         }
-        fields.append(&accept.fields);
+        fields.append(accept.fields.as_bytes());
         let subprotocol = subprotocol.map(|Subprotocol(name)| Box::from(name));
         (fields, Agreed { subprotocol, deflate: deflate.map(|answer| answer.parameters) })
     }
@@ -382,18 +386,26 @@ impl<'a> Facts<'a> {
     }
 
     //= rfc6455 4.2.2 MUST 3: an origin that is not wanted gets 403
-    fn origin(&self, config: &Config, host: &str) -> Result<Option<&'a str>, RequestError> {
+    fn origin(&self, config: &Config, host: &[u8]) -> Result<Option<&'a [u8]>, RequestError> {
         match self.origin {
             Once::None if config.require_origin => Err(RequestError::MissingOrigin),
             Once::None => Ok(None),
             Once::More => Err(RequestError::RepeatedOrigin),
-            Once::One(origin) => core::str::from_utf8(origin)
-                .ok()
-                .filter(|origin| config.origin.allows(origin, host))
-                .map(Some)
-                .ok_or(RequestError::ForbiddenOrigin),
+            Once::One(origin) if is_allowed(origin, host, &config.origin) => Ok(Some(origin)),
+            Once::One(_) => Err(RequestError::ForbiddenOrigin),
         }
     }
+}
+
+/// Asks the policy, but for what it surely allows: a page whose origin names the host to the letter.
+fn is_allowed(origin: &[u8], host: &[u8], policy: &OriginPolicy) -> bool {
+    let is_same = |scheme| origin.strip_prefix(scheme) == Some(host);
+    matches!(policy, OriginPolicy::SameHost) && (is_same(&b"https://"[..]) || is_same(b"http://"))
+        || text(origin).zip(text(host)).is_some_and(|(origin, host)| policy.allows(origin, host))
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    core::str::from_utf8(bytes).ok()
 }
 
 /// The authority in a target of absolute form.
@@ -415,20 +427,20 @@ fn is_target(target: &str) -> bool {
 }
 
 /// A host and perhaps a port, as `Host` has them (RFC 9110 §7.2, RFC 3986 §3.2.2).
-pub(super) fn is_authority(host: &str) -> bool {
-    if let Some(literal) = host.strip_prefix('[') {
-        return literal
-            .split_once(']')
-            .is_some_and(|(address, rest)| address.parse::<core::net::Ipv6Addr>().is_ok() && is_port(rest));
+pub(super) fn is_authority(host: &[u8]) -> bool {
+    if let Some(literal) = host.strip_prefix(b"[") {
+        return text(literal)
+            .and_then(|literal| literal.split_once(']'))
+            .is_some_and(|(address, rest)| address.parse::<core::net::Ipv6Addr>().is_ok() && is_port(rest.as_bytes()));
     }
-    let end = host.bytes().position(|byte| !is_of(HOST, byte)).unwrap_or(host.len());
+    let end = host.iter().position(|byte| !is_of(HOST, *byte)).unwrap_or(host.len());
     end > 0 && host.get(end..).is_some_and(is_port)
 }
 
 /// What may follow the name of a host.
-fn is_port(rest: &str) -> bool {
-    let digits = |port: &str| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
-    rest.is_empty() || rest.strip_prefix(':').is_some_and(digits)
+fn is_port(rest: &[u8]) -> bool {
+    let digits = |port: &[u8]| port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
+    rest.is_empty() || rest.strip_prefix(b":").is_some_and(digits)
 }
 
 fn subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = Result<&'a str, RequestError>> {
@@ -440,4 +452,28 @@ fn subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item
 /// The text that a refusal carries for whoever debugs the client.
 pub(super) fn explanation(error: RequestError) -> String {
     alloc::format!("{error}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_surely_of_the_same_host_is_so_by_the_policy() {
+        let hosts = ["a.example", "A.EXAMPLE", "a.example:80", "a.example:443", "a.example:8080", "[::1]", "a"];
+        let further = ["", ":80", ":443", "x", "."];
+        for (host, asked) in hosts.iter().flat_map(|host| hosts.map(|asked| (host, asked))) {
+            for (scheme, further) in ["http://", "https://", "HTTPS://", "ws://", "://", ""]
+                .into_iter()
+                .flat_map(|scheme| further.map(|further| (scheme, further)))
+            {
+                let origin = alloc::format!("{scheme}{asked}{further}");
+                for policy in [OriginPolicy::SameHost, OriginPolicy::list(["https://a.example"]), OriginPolicy::Any] {
+                    let expected = policy.allows(&origin, host);
+                    assert_eq!(is_allowed(origin.as_bytes(), host.as_bytes(), &policy), expected, "{origin} on {host}");
+                }
+            }
+        }
+        assert!(!is_allowed(b"https://\xFF", b"a.example", &OriginPolicy::Any), "not UTF-8");
+    }
 }

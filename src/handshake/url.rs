@@ -86,7 +86,7 @@ impl Url {
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at_checked(end)?;
-        if !is_authority(authority) {
+        if !is_authority(authority.as_bytes()) {
             return None;
         }
         let colon = authority.rfind(':').filter(|colon| *colon > authority.rfind(']').unwrap_or(0));

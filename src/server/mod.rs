@@ -501,9 +501,10 @@ impl Server {
         let (to_head, classified) = head::request(bytes, config);
         match classified {
             Classified::WebSocket(request) => {
+                let request = Box::new(request);
                 *phase = Phase::Deciding { for_websocket: true };
                 ServerEvent::Offer(Offer {
-                    request: Box::new(request),
+                    request,
                     decision: Decision { config, target: Target::Http1 { phase, keep }, now },
                 })
             }
@@ -576,9 +577,11 @@ impl<'s> Offer<'s> {
         match &mut self.decision.target {
             Target::Http1 { phase, .. } => {
                 let (head, agreed) = write::upgrade(&self.request, &accept);
-                let mut websocket = WebSocket::server(&agreed, Arc::clone(config), now);
-                websocket.begin_with(head, now);
-                **phase = Phase::Open(websocket);
+                **phase = Phase::Open(WebSocket::server(&agreed, Arc::clone(config), now));
+                // Not before it is in its place: it would be moved there.
+                if let Phase::Open(websocket) = phase {
+                    websocket.begin_with(head, now);
+                }
             }
             Target::Http2 { connection, stream, .. } => {
                 let (response, agreed) = self.request.answer(&accept);
