@@ -52,21 +52,29 @@ fn tokio_echoes() {
 fn a_runtime_echoes(name: &str) {
     let server = Program::listening(name, &["127.0.0.1:0"]);
     resets_are_noticed(&server, "/");
-    let stuck = never_reads(&server.address, "/", 1 << 20);
+    let before = server.memory();
+    let stuck: Vec<Stuck> = (0..8).map(|_| never_reads(&server.address, "/", 1 << 20)).collect();
+    // Its messages of a mebibyte: one to be written, and what the allocator and a thread hold besides.
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 8 * (4 << 20), "{name}: 8 peers that never read cost {grown} bytes");
 
     converse(&server.address, "/");
     a_slow_writer_is_understood(&server.address, "/");
     faults_are_answered(&server.address, "/");
     half_closed_connections_end(&server.address, "/");
+    who_hangs_up_at_once_is_served(&server, "/");
     let response = http(&server.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
     assert!(response.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n"), "{response}");
 
-    // One peer that never reads has held up nobody, and costs no more than the buffers of two sockets and one of ours.
-    assert!(stuck.sent < 32 << 20, "{name} took {} bytes from a peer that reads nothing", stuck.sent);
+    // Peers that never read have held up nobody, and cost no more than the buffers of two sockets and one of ours.
+    for Stuck { sent, .. } in &stuck {
+        assert!(*sent < 32 << 20, "{name} took {sent} bytes from a peer that reads nothing");
+    }
     let mut late = Talk::to(&server.address, "/");
     late.send(Message::Text("still there"));
     assert_eq!(late.next(), Heard::Text("still there".into()));
+    deadlines_are_kept(&server.address, "/");
 }
 
 // --- echo -------------------------------------------------------------------------------
@@ -1019,6 +1027,55 @@ fn half_closed_connections_end(address: &str, path: &str) {
     stream.write_all(b"GET / HT").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+/// Who says all in one go, and that it is all, gets all answers: the end may come with the bytes, or behind them.
+fn who_hangs_up_at_once_is_served(server: &Program, path: &str) {
+    let before = server.descriptors();
+    for size in [5, 1000, 64 << 10, 200_000] {
+        for round in 0..20 {
+            let payload = vec![round; size];
+            let mut stream = connect(&server.address);
+            let bytes = [upgrade(path).as_bytes(), &masked(0x82, &payload), &masked(0x82, b"the last")].concat();
+            stream.write_all(&bytes).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            let echoes = [&payload[..], &[0x82, 8], b"the last"].concat();
+            assert!(answer.ends_with(&echoes), "{size}: {} bytes", answer.len());
+
+            // And who does not wait for any leaves nothing behind.
+            let mut stream = connect(&server.address);
+            stream.write_all(&bytes).unwrap();
+        }
+    }
+    let began = Instant::now();
+    while server.descriptors() > before {
+        assert!(began.elapsed() < Duration::from_secs(5), "connections that are gone are kept");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Who asks for nothing is told so; who never ends the connection is left, though there was another deadline before, far away.
+fn deadlines_are_kept(address: &str, path: &str) {
+    let mut lingers = Raw::to(address, path);
+    lingers.send(0x81, b"hello");
+    assert_eq!(lingers.frame(), (true, 0x1, b"hello".to_vec()));
+    thread::sleep(Duration::from_millis(1500));
+    let mut silent = connect(address);
+    let began = Instant::now();
+    lingers.send(0x88, &[]);
+    assert_eq!(lingers.frame(), (true, 0x8, vec![]));
+
+    silent.set_read_timeout(Some(2 * PATIENCE)).unwrap();
+    let mut answer = String::new();
+    silent.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    while lingers.stream.write_all(b"x").is_ok() {
+        assert!(began.elapsed() < 2 * PATIENCE, "who does not hang up is waited for");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(began.elapsed() > Duration::from_secs(9), "it had ten seconds");
 }
 
 /// A peer that resets its connection takes nothing with it: neither one that the server listens to, nor one that does not take

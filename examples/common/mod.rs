@@ -46,6 +46,19 @@ impl Connection {
             Err(error) => self.failed(&error, now),
         }
         self.receive(&mut [], now);
+        match self.session {
+            Some(_) if self.server.has_output() => self.pause(now),
+            Some(id) => self.server.resume(id, now),
+            None => {}
+        }
+    }
+
+    /// While output waits, the drivers read nothing. The session is told so: the peer's silence is then not its own. A driver that
+    /// can write without waiting need not say it before: what comes behind a pause costs the engine a closer look.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        if let Some(id) = self.session {
+            self.server.pause(id, now);
+        }
     }
 
     /// What came of a read into `buffer`, which is free again afterwards.
@@ -68,12 +81,6 @@ impl Connection {
         self.server.handle_timeout(now);
         while let Some(event) = self.server.receive(&mut &mut [][..], now) {
             react(event, &mut self.session);
-        }
-        // While output waits, the drivers read nothing. The session is told so: the peer's silence is then not its own.
-        match self.session {
-            Some(id) if self.server.has_output() => self.server.pause(id, now),
-            Some(id) => self.server.resume(id, now),
-            None => {}
         }
     }
 
