@@ -32,7 +32,6 @@ pub fn serve(name: &str, listener: Listener) -> Result<(), Failure> {
         "fastwebsockets" => on_tokio(listener, |stream| Box::pin(fastwebsockets(stream))),
         "sockudo-ws" => on_tokio(listener, |stream| Box::pin(sockudo(stream))),
         "tokio-websockets" => on_tokio(listener, |stream| Box::pin(tokio_websockets(stream))),
-        "sockless, lean loop" => crate::lean::serve(&listener),
         "tungstenite" => tungstenite(&listener),
         _ => Err(format!("no server is called {name}").into()),
     }
