@@ -9,12 +9,12 @@
 mod common;
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::{error::Error, mem, net::Shutdown, time::Duration};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::{error::Error, mem, net::Shutdown, sync::Arc, time::Duration};
 
 use common::{Connection, READ};
 use mio::{Events, Interest, Poll, Token, net};
-use sockless::{Clock, Instant};
+use sockless::{Clock, Config, Instant};
 
 const LISTENER: Token = Token(0);
 
@@ -23,72 +23,112 @@ const LISTENER: Token = Token(0);
 const SHORT_IS_ALL: bool = cfg!(target_os = "linux");
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut poll, mut events, mut buffer) = (Poll::new()?, Events::with_capacity(1024), vec![0; READ]);
-    let mut listener = net::TcpListener::bind(common::address()?)?;
+    let (poll, mut listener) = (Poll::new()?, net::TcpListener::bind(common::address()?)?);
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
-    let (config, clock, mut accepts, mut last) = (common::config(), Clock::new(), true, LISTENER);
-    let mut peers: HashMap<Token, Peer> = HashMap::new();
-    let (mut ready, mut deadlines) = (BTreeSet::new(), BTreeSet::new());
+    let mut driver = Driver {
+        poll,
+        listener,
+        accepts: true,
+        config: common::config(),
+        clock: Clock::new(),
+        buffer: vec![0; READ],
+        peers: HashMap::new(),
+        last: LISTENER,
+        ready: BTreeSet::new(),
+        deadlines: BTreeSet::new(),
+    };
+    let mut events = Events::with_capacity(1024);
     loop {
-        let next = deadlines.first().map(|(deadline, _)| clock.until(*deadline));
-        let wait = if ready.is_empty() { next } else { Some(Duration::ZERO) };
-        match poll.poll(&mut events, wait) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+        driver.wait(&mut events)?;
+        driver.accept()?;
+        driver.turn();
+    }
+}
+
+struct Driver {
+    poll: Poll,
+    listener: net::TcpListener,
+    /// Somebody may want to be accepted.
+    accepts: bool,
+    config: Arc<Config>,
+    clock: Clock,
+    buffer: Vec<u8>,
+    peers: HashMap<Token, Peer>,
+    /// The newest. No token comes again.
+    last: Token,
+    /// Those that are to have a turn.
+    ready: BTreeSet<Token>,
+    /// When a peer is to have a turn without an event: one entry each at most, the soonest first.
+    deadlines: BTreeSet<(Instant, Token)>,
+}
+
+impl Driver {
+    /// Until a socket has news or a deadline comes; says whose turn it is.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let next = self.deadlines.first().map(|(deadline, _)| self.clock.until(*deadline));
+        let wait = if self.ready.is_empty() { next } else { Some(Duration::ZERO) };
+        match self.poll.poll(events, wait) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        for event in &events {
-            if let Some(peer) = peers.get_mut(&event.token()) {
+        for event in &*events {
+            self.accepts |= event.token() == LISTENER;
+            if let Some(peer) = self.peers.get_mut(&event.token()) {
                 peer.is_ended |= event.is_read_closed();
-                ready.insert(event.token());
-            }
-            accepts |= event.token() == LISTENER;
-        }
-        while accepts {
-            match listener.accept() {
-                Ok((mut stream, _)) => {
-                    last.0 += 1;
-                    poll.registry().register(&mut stream, last, Interest::READABLE | Interest::WRITABLE)?;
-                    let _ = stream.set_nodelay(true);
-                    let connection = Connection::new(&config, clock.now());
-                    peers.insert(last, Peer { stream, connection, is_ended: false, listed: None });
-                    ready.insert(last);
-                }
-                // It may mean too many open files. The next wake-up tries again: it may be one that closes some.
-                Err(error) => {
-                    accepts = error.kind() != ErrorKind::WouldBlock;
-                    break;
-                }
+                self.ready.insert(event.token());
             }
         }
-        while let Some((deadline, token)) = deadlines.first().copied()
-            && deadline <= clock.now()
-        {
-            deadlines.pop_first();
-            if let Some(peer) = peers.get_mut(&token) {
+        let now = self.clock.now();
+        while self.deadlines.first().is_some_and(|(deadline, _)| *deadline <= now) {
+            let Some((_, token)) = self.deadlines.pop_first() else { break };
+            if let Some(peer) = self.peers.get_mut(&token) {
                 peer.listed = None;
-                ready.insert(token);
+                self.ready.insert(token);
             }
         }
-        for token in mem::take(&mut ready) {
-            let Some(peer) = peers.get_mut(&token) else { continue };
-            let has_more = peer.turn(&mut buffer, clock.now());
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        while self.accepts {
+            match self.listener.accept() {
+                Ok((mut stream, _)) => {
+                    self.last.0 += 1;
+                    self.poll.registry().register(&mut stream, self.last, Interest::READABLE | Interest::WRITABLE)?;
+                    let _ = stream.set_nodelay(true);
+                    let connection = Connection::new(&self.config, self.clock.now());
+                    self.peers.insert(self.last, Peer { stream, connection, is_ended: false, listed: None });
+                    self.ready.insert(self.last);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.accepts = false,
+                // Too many open files, perhaps. Whatever wakes us next may close some: it is tried again then.
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn for each that is to have one.
+    fn turn(&mut self) {
+        for token in mem::take(&mut self.ready) {
+            let Some(peer) = self.peers.get_mut(&token) else { continue };
+            if peer.turn(&mut self.buffer, self.clock.now()) {
+                self.ready.insert(token);
+            }
             if peer.connection.server.is_closed() {
-                peers.remove(&token);
+                self.peers.remove(&token);
                 continue;
             }
-            if has_more {
-                ready.insert(token);
-            }
-            // Listed is when to look at it again, perhaps too early: most messages move a deadline back, and the list need
-            // not follow. Then nothing is due, and the deadline that it has by now is listed.
+            // A deadline that becomes sooner is listed anew. One that moves back, as most do with every message, is not: when
+            // its entry comes, nothing is due, and what the deadline is by then is listed.
             if let Some((deadline, _)) = peer.connection.server.poll_timeout()
                 && peer.listed.is_none_or(|listed| deadline < listed)
             {
                 if let Some(listed) = peer.listed.replace(deadline) {
-                    deadlines.remove(&(listed, token));
+                    self.deadlines.remove(&(listed, token));
                 }
-                deadlines.insert((deadline, token));
+                self.deadlines.insert((deadline, token));
             }
         }
     }
@@ -99,7 +139,7 @@ struct Peer {
     connection: Connection,
     /// The peer sends no more: an event said so, and no other will.
     is_ended: bool,
-    /// Its place in the list of deadlines.
+    /// Its entry in the list of deadlines: never later than its deadline.
     listed: Option<Instant>,
 }
 

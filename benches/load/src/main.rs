@@ -99,7 +99,7 @@ fn main() -> Result<(), Failure> {
         eprintln!("idle {name}");
         idle.push(self::idle(name)?);
     }
-    println!("{machine}\n\n{}\n{}", table::all(&echoes), table::short(&echoes, &idle));
+    println!("{machine}\n\n{}\n{}", table::all(&echoes, &idle), table::short(&echoes, &idle));
     println!("It took {} s; load {} when it ended.", start.elapsed().as_secs(), machine::load());
     Ok(())
 }

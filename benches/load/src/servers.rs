@@ -1,7 +1,7 @@
 //! How do the peers serve? An echo of every message on one thread, each on what suits it best: tokio's runtime for one
 //! thread, or mio for tungstenite, which is blocking by nature.
 //!
-//! All get the options and buffers that ours has, where they can be set: TCP_NODELAY, reads of 64 KiB, messages of a
+//! All get the options and buffers that ours has, where they can be set: TCP_NODELAY, reads of 128 KiB, messages of a
 //! mebibyte. Each writes what it collected when no whole message is left, as its interface allows;
 //! fastwebsockets collects nothing.
 
@@ -21,7 +21,7 @@ use tungstenite::{WebSocket, handshake::derive_accept_key, protocol::WebSocketCo
 
 use crate::Failure;
 
-const READ: usize = 64 << 10;
+const READ: usize = 128 << 10;
 const MESSAGE: usize = 1 << 20;
 
 type Task = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;

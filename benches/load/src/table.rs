@@ -27,11 +27,11 @@ impl<'a> Echo<'a> {
     }
 
     fn calls(&self) -> String {
-        self.calls.map_or("?".into(), |calls| format!("{calls:.2}"))
+        self.calls.map_or("?".into(), |calls| format!("{calls:.3}"))
     }
 }
 
-pub fn all(echoes: &[Echo<'_>]) -> String {
+pub fn all(echoes: &[Echo<'_>], idle: &[Idle]) -> String {
     let mut lines = String::from(
         "| echo | server | messages a second | | core busy | CPU a message | calls a message | median | 99 of 100 |\n\
          | --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |\n",
@@ -53,7 +53,8 @@ pub fn all(echoes: &[Echo<'_>]) -> String {
             latency(&echo.late),
         );
     }
-    lines
+    let idle: Vec<String> = idle.iter().map(|idle| format!("{} {:.0} B", idle.server, idle.bytes)).collect();
+    format!("{lines}\n{} idle connections, resident, each: {}.\n", thousands(IDLE as f64), idle.join(", "))
 }
 
 pub fn short(echoes: &[Echo<'_>], idle: &[Idle]) -> String {
@@ -108,7 +109,11 @@ fn bytes(size: usize) -> String {
 
 /// Three digits.
 fn time(seconds: f64) -> String {
-    let (value, unit) = if seconds < 1e-6 { (seconds * 1e9, "ns") } else { (seconds * 1e6, "µs") };
+    let (value, unit) = match seconds {
+        ..1e-6 => (seconds * 1e9, "ns"),
+        ..1e-3 => (seconds * 1e6, "µs"),
+        _ => (seconds * 1e3, "ms"),
+    };
     let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.decimals$} {unit}")
 }
