@@ -78,9 +78,12 @@ impl Connection {
         while let Some(event) = self.server.receive(&mut input, now) {
             react(event, &mut self.session);
         }
-        self.server.handle_timeout(now);
-        while let Some(event) = self.server.receive(&mut &mut [][..], now) {
-            react(event, &mut self.session);
+        // Asked first, since mostly nothing is due.
+        if self.server.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
+            self.server.handle_timeout(now);
+            while let Some(event) = self.server.receive(&mut &mut [][..], now) {
+                react(event, &mut self.session);
+            }
         }
     }
 
