@@ -85,6 +85,7 @@ fn a_runtime_echoes(name: &str) {
     faults_are_answered(&server.address, "/");
     half_closed_connections_end(&server.address, "/");
     who_hangs_up_at_once_is_served(&server, "/");
+    who_reads_late_gets_all(&server.address, "/");
     let response = http(&server.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
     assert!(response.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n"), "{response}");
@@ -1076,6 +1077,22 @@ fn who_hangs_up_at_once_is_served(server: &Program, path: &str) {
         assert!(began.elapsed() < Duration::from_secs(5), "connections that are gone are kept");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The server cannot write for a while, and so does not read either. It goes on with both.
+fn who_reads_late_gets_all(address: &str, path: &str) {
+    let Raw { mut stream, mut input, .. } = Raw::to(address, path);
+    let payload: Vec<u8> = (0..1 << 20).map(|index| (index % 251) as u8).collect();
+    let message = masked(0x82, &payload);
+    let writer = thread::spawn(move || (0..32).for_each(|_| stream.write_all(&message).unwrap()));
+    thread::sleep(Duration::from_millis(300));
+    assert!(!writer.is_finished(), "the server takes all of it");
+    let mut echo = vec![0; 10 + payload.len()];
+    for _ in 0..32 {
+        input.read_exact(&mut echo).unwrap();
+        assert!(echo[10..] == payload, "an echo that differs");
+    }
+    writer.join().unwrap();
 }
 
 /// A peer that resets its connection takes nothing with it: neither one that the server listens to, nor one that does not take

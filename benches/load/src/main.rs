@@ -11,7 +11,8 @@
 //! fresh process, and the rounds of all servers are interleaved. Shown are medians.
 //!
 //! - messages a second: in a closed loop, so where the server's core is not busy all the time, the load was what is slow
-//! - CPU: what the scheduler gave all threads of the server, in the kernel too, while messages were counted
+//! - CPU: what the scheduler gave all threads of the server, in the kernel too, while messages were counted; over the
+//!   loopback, who sends does most of the receiver's work in the kernel, here as there
 //! - calls: system calls of the server, all that `perf` counts for a number of messages, at another time than the above
 //! - latency: in an open loop, from when a message was to be sent, whenever that came to pass
 //! - idle: what VmRSS grows by, when 10 000 connections have echoed 1 KiB each and then been quiet for three seconds

@@ -1,9 +1,9 @@
 //! How do the peers serve? An echo of every message on one thread, each on what suits it best: tokio's runtime for one
 //! thread, or mio for tungstenite, which is blocking by nature.
 //!
-//! All get the options and buffers that ours has, where they can be set: TCP_NODELAY, reads of 128 KiB, messages of a
-//! mebibyte. Each writes what it collected when no whole message is left, as its interface allows;
-//! fastwebsockets collects nothing.
+//! All get the options and buffers that ours has, where they can be set: TCP_NODELAY, reads of 128 KiB (for which
+//! tungstenite has a buffer on each connection, of this size by default too), messages of a mebibyte. Each writes what
+//! it collected when no whole message is left, as its interface allows; fastwebsockets collects nothing.
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener as Listener, TcpStream as Stream};
