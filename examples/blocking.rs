@@ -37,11 +37,15 @@ fn serve(mut stream: TcpStream, mut connection: Connection, clock: Clock) -> io:
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; READ];
     while !connection.server.is_closed() {
+        // Either write or read: a peer that does not take its output is not listened to.
+        let writes = connection.server.has_output();
+        if writes {
+            connection.pause(clock.now());
+        }
         // A timeout of zero would mean to wait for ever.
         let deadline = connection.server.poll_timeout();
         let wait = deadline.map(|(deadline, _)| clock.until(deadline).max(Duration::from_millis(1)));
-        // Either write or read: a peer that does not take its output is not listened to.
-        if connection.server.has_output() {
+        if writes {
             stream.set_write_timeout(wait)?;
             let mut slices = [IoSlice::new(&[]); 16];
             let count = connection.server.transmit(&mut slices);

@@ -1,85 +1,183 @@
 //! How does an event loop drive the engine? On one thread, with one read buffer for all connections: the engine takes all of
 //! a read and leaves nothing behind, so an idle connection needs none.
 //!
+//! However many are open, a wake-up turns to those that have news: mio tells of sockets, and the deadlines are kept in order.
+//!
 //! `cargo run --example mio -- 127.0.0.1:5001` echoes every message.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]
 
 mod common;
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::{collections::HashMap, error::Error, net::Shutdown, time::Duration};
+use std::{error::Error, mem, net::Shutdown, sync::Arc, time::Duration};
 
 use common::{Connection, READ};
 use mio::{Events, Interest, Poll, Token, net};
-use sockless::Clock;
+use sockless::{Clock, Config, Instant};
+
+const LISTENER: Token = Token(0);
+
+/// Whether a read that does not fill the buffer has emptied the socket, so that whatever comes next is an event: epoll(7)
+/// says so, and every second read is spared. Elsewhere wait for `WouldBlock`, as mio asks: on Windows, nothing is told before.
+const SHORT_IS_ALL: bool = cfg!(target_os = "linux");
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut poll, mut events, mut buffer) = (Poll::new()?, Events::with_capacity(256), vec![0; READ]);
-    let mut listener = net::TcpListener::bind(common::address()?)?;
-    poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
+    let (poll, mut listener) = (Poll::new()?, net::TcpListener::bind(common::address()?)?);
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
-    let (config, clock, mut peers, mut last) = (common::config(), Clock::new(), HashMap::new(), 0);
+    let mut driver = Driver {
+        poll,
+        listener,
+        accepts: true,
+        config: common::config(),
+        clock: Clock::new(),
+        buffer: vec![0; READ],
+        peers: HashMap::new(),
+        last: LISTENER,
+        ready: BTreeSet::new(),
+        deadlines: BTreeSet::new(),
+    };
+    let mut events = Events::with_capacity(1024);
     loop {
-        // With many connections one would keep the deadlines in a heap, and turn only to those that have news.
-        let wait = peers.values().filter_map(|peer: &Peer| peer.wait(clock)).min();
-        match poll.poll(&mut events, wait) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+        driver.wait(&mut events)?;
+        driver.accept()?;
+        driver.turn();
+    }
+}
+
+struct Driver {
+    poll: Poll,
+    listener: net::TcpListener,
+    /// Somebody may want to be accepted.
+    accepts: bool,
+    config: Arc<Config>,
+    clock: Clock,
+    buffer: Vec<u8>,
+    peers: HashMap<Token, Peer>,
+    /// The newest. No token comes again.
+    last: Token,
+    /// Those that are to have a turn.
+    ready: BTreeSet<Token>,
+    /// When a peer is to have a turn without an event: one entry each at most, the soonest first.
+    deadlines: BTreeSet<(Instant, Token)>,
+}
+
+impl Driver {
+    /// Until a socket has news or a deadline comes; says whose turn it is.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let next = self.deadlines.first().map(|(deadline, _)| self.clock.until(*deadline));
+        let wait = if self.ready.is_empty() { next } else { Some(Duration::ZERO) };
+        match self.poll.poll(events, wait) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        for event in &events {
-            peers.entry(event.token()).and_modify(|peer| peer.is_ready = true);
+        for event in &*events {
+            self.accepts |= event.token() == LISTENER;
+            if let Some(peer) = self.peers.get_mut(&event.token()) {
+                peer.is_ended |= event.is_read_closed();
+                self.ready.insert(event.token());
+            }
         }
-        // An error may mean too many open files. The next event tries again: it may be one that closes some.
-        while let Ok((mut stream, _)) = listener.accept() {
-            last += 1;
-            poll.registry().register(&mut stream, Token(last), Interest::READABLE | Interest::WRITABLE)?;
-            let _ = stream.set_nodelay(true);
-            let connection = Connection::new(&config, clock.now());
-            peers.insert(Token(last), Peer { stream, connection, is_ready: true });
+        let now = self.clock.now();
+        while self.deadlines.first().is_some_and(|(deadline, _)| *deadline <= now) {
+            let Some((_, token)) = self.deadlines.pop_first() else { break };
+            if let Some(peer) = self.peers.get_mut(&token) {
+                peer.listed = None;
+                self.ready.insert(token);
+            }
         }
-        peers.retain(|_, peer| peer.turn(&mut buffer, clock).unwrap_or(false));
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        while self.accepts {
+            match self.listener.accept() {
+                Ok((mut stream, _)) => {
+                    self.last.0 += 1;
+                    self.poll.registry().register(&mut stream, self.last, Interest::READABLE | Interest::WRITABLE)?;
+                    let _ = stream.set_nodelay(true);
+                    let connection = Connection::new(&self.config, self.clock.now());
+                    self.peers.insert(self.last, Peer { stream, connection, is_ended: false, listed: None });
+                    self.ready.insert(self.last);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.accepts = false,
+                // Too many open files, perhaps. Whatever wakes us next may close some: it is tried again then.
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn for each that is to have one.
+    fn turn(&mut self) {
+        for token in mem::take(&mut self.ready) {
+            let Some(peer) = self.peers.get_mut(&token) else { continue };
+            if peer.turn(&mut self.buffer, self.clock.now()) {
+                self.ready.insert(token);
+            }
+            if peer.connection.server.is_closed() {
+                self.peers.remove(&token);
+                continue;
+            }
+            // A deadline that becomes sooner is listed anew. One that moves back, as most do with every message, is not: when
+            // its entry comes, nothing is due, and what the deadline is by then is listed.
+            if let Some((deadline, _)) = peer.connection.server.poll_timeout()
+                && peer.listed.is_none_or(|listed| deadline < listed)
+            {
+                if let Some(listed) = peer.listed.replace(deadline) {
+                    self.deadlines.remove(&(listed, token));
+                }
+                self.deadlines.insert((deadline, token));
+            }
+        }
     }
 }
 
 struct Peer {
     stream: net::TcpStream,
     connection: Connection,
-    /// Nothing says that the next write or read would block.
-    is_ready: bool,
+    /// The peer sends no more: an event said so, and no other will.
+    is_ended: bool,
+    /// Its entry in the list of deadlines: never later than its deadline.
+    listed: Option<Instant>,
 }
 
 impl Peer {
-    /// How long there is nothing to do, unless the socket has news.
-    fn wait(&self, clock: Clock) -> Option<Duration> {
-        let deadline = self.connection.server.poll_timeout().map(|(deadline, _)| clock.until(deadline));
-        if self.is_ready { Some(Duration::ZERO) } else { deadline }
+    /// Reads once, since others wait, unless there is output that the socket does not take: such a peer is not listened to.
+    /// True if it is to have another turn, though no event may ask for it.
+    fn turn(&mut self, buffer: &mut [u8], now: Instant) -> bool {
+        if !self.write(now) {
+            return false;
+        }
+        let result = self.stream.read(buffer);
+        let has_more = match &result {
+            Ok(0) => false,
+            Ok(count) => *count == buffer.len() || self.is_ended || !SHORT_IS_ALL,
+            Err(error) => error.kind() == ErrorKind::Interrupted,
+        };
+        self.connection.read(result, buffer, now);
+        self.write(now) && has_more
     }
 
-    /// Writes or reads, once, since others wait. False when the connection is over.
-    fn turn(&mut self, buffer: &mut [u8], clock: Clock) -> io::Result<bool> {
-        if self.wait(clock) != Some(Duration::ZERO) {
-            return Ok(true);
-        }
-        // Either write or read: a peer that does not take its output is not listened to.
-        if self.connection.server.has_output() {
+    /// Writes until nothing is left, or an event must say that more can be written: then false.
+    fn write(&mut self, now: Instant) -> bool {
+        while self.connection.server.has_output() {
             let mut slices = [IoSlice::new(&[]); 16];
             let count = self.connection.server.transmit(&mut slices);
             let result = self.stream.write_vectored(&slices[..count]);
-            self.is_ready = result.is_ok();
-            self.connection.written(result, clock.now());
-        } else {
-            let result = self.stream.read(buffer);
-            self.is_ready = result.is_ok();
-            self.connection.read(result, buffer, clock.now());
-            // A deadline may have brought output, which the socket may well take.
-            self.is_ready |= self.connection.server.has_output();
+            let blocks = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            self.connection.written(result, now);
+            if blocks {
+                return false;
+            }
         }
         if self.connection.shuts_down() {
-            self.stream.shutdown(Shutdown::Write)?;
+            let _ = self.stream.shutdown(Shutdown::Write);
         }
         if self.connection.is_reset() {
-            socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
+            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
-        Ok(!self.connection.server.is_closed())
+        true
     }
 }

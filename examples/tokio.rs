@@ -47,9 +47,12 @@ async fn serve(mut stream: TcpStream, mut connection: Connection, clock: Clock) 
         if connection.shuts_down() {
             writer.shutdown().await?;
         }
-        let wait = connection.server.poll_timeout().map(|(deadline, _)| clock.until(deadline));
         // Either write or read: a peer that does not take its output is not listened to.
         let writes = connection.server.has_output();
+        if writes {
+            connection.pause(clock.now());
+        }
+        let wait = connection.server.poll_timeout().map(|(deadline, _)| clock.until(deadline));
         let mut slices = [IoSlice::new(&[]); 16];
         let count = connection.server.transmit(&mut slices);
         tokio::select! {

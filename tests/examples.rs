@@ -44,6 +44,28 @@ fn mio_echoes() {
     a_runtime_echoes("mio");
 }
 
+/// Both with nothing else that happens: who asks for nothing is told so, and who does not hang up is hung up on.
+#[test]
+fn mio_keeps_deadlines() {
+    let server = Program::listening("mio", &["127.0.0.1:0"]);
+    let before = server.descriptors();
+    let (mut silent, mut lingers) = (connect(&server.address), Raw::to(&server.address, "/"));
+    silent.set_read_timeout(Some(2 * PATIENCE)).unwrap();
+    let mut answer = String::new();
+    silent.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    drop(silent);
+
+    // Its next deadline was far away by now. A Close brings one that is sooner.
+    lingers.send(0x88, &[]);
+    assert_eq!(lingers.frame(), (true, 0x8, vec![]));
+    let began = Instant::now();
+    while server.descriptors() > before {
+        assert!(began.elapsed() < Duration::from_secs(15), "who does not hang up is waited for");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn tokio_echoes() {
     a_runtime_echoes("tokio");
@@ -52,18 +74,26 @@ fn tokio_echoes() {
 fn a_runtime_echoes(name: &str) {
     let server = Program::listening(name, &["127.0.0.1:0"]);
     resets_are_noticed(&server, "/");
-    let stuck = never_reads(&server.address, "/", 1 << 20);
+    let before = server.memory();
+    let stuck: Vec<Stuck> = (0..8).map(|_| never_reads(&server.address, "/", 1 << 20)).collect();
+    // Its messages of a mebibyte: one to be written, and what the allocator and a thread hold besides.
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 8 * (4 << 20), "{name}: 8 peers that never read cost {grown} bytes");
 
     converse(&server.address, "/");
     a_slow_writer_is_understood(&server.address, "/");
     faults_are_answered(&server.address, "/");
     half_closed_connections_end(&server.address, "/");
+    who_hangs_up_at_once_is_served(&server, "/");
+    who_reads_late_gets_all(&server.address, "/");
     let response = http(&server.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
     assert!(response.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n"), "{response}");
 
-    // One peer that never reads has held up nobody, and costs no more than the buffers of two sockets and one of ours.
-    assert!(stuck.sent < 32 << 20, "{name} took {} bytes from a peer that reads nothing", stuck.sent);
+    // Peers that never read have held up nobody, and cost no more than the buffers of two sockets and one of ours.
+    for Stuck { sent, .. } in &stuck {
+        assert!(*sent < 32 << 20, "{name} took {sent} bytes from a peer that reads nothing");
+    }
     let mut late = Talk::to(&server.address, "/");
     late.send(Message::Text("still there"));
     assert_eq!(late.next(), Heard::Text("still there".into()));
@@ -1019,6 +1049,50 @@ fn half_closed_connections_end(address: &str, path: &str) {
     stream.write_all(b"GET / HT").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+/// Who says all in one go, and that it is all, gets all answers: the end may come with the bytes, or behind them.
+fn who_hangs_up_at_once_is_served(server: &Program, path: &str) {
+    let (before, began) = (server.descriptors(), Instant::now());
+    for size in [5, 1000, 64 << 10, 200_000] {
+        for round in 0..20 {
+            let payload = vec![round; size];
+            let mut stream = connect(&server.address);
+            let bytes = [upgrade(path).as_bytes(), &masked(0x82, &payload), &masked(0x82, b"the last")].concat();
+            stream.write_all(&bytes).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            let echoes = [&payload[..], &[0x82, 8], b"the last"].concat();
+            assert!(answer.ends_with(&echoes), "{size}: {} bytes", answer.len());
+
+            // And who does not wait for any leaves nothing behind.
+            let mut stream = connect(&server.address);
+            stream.write_all(&bytes).unwrap();
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "the end is seen late, by another timer");
+    let began = Instant::now();
+    while server.descriptors() > before {
+        assert!(began.elapsed() < Duration::from_secs(5), "connections that are gone are kept");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The server cannot write for a while, and so does not read either. It goes on with both.
+fn who_reads_late_gets_all(address: &str, path: &str) {
+    let Raw { mut stream, mut input, .. } = Raw::to(address, path);
+    let payload: Vec<u8> = (0..1 << 20).map(|index| (index % 251) as u8).collect();
+    let message = masked(0x82, &payload);
+    let writer = thread::spawn(move || (0..32).for_each(|_| stream.write_all(&message).unwrap()));
+    thread::sleep(Duration::from_millis(300));
+    assert!(!writer.is_finished(), "the server takes all of it");
+    let mut echo = vec![0; 10 + payload.len()];
+    for _ in 0..32 {
+        input.read_exact(&mut echo).unwrap();
+        assert!(echo[10..] == payload, "an echo that differs");
+    }
+    writer.join().unwrap();
 }
 
 /// A peer that resets its connection takes nothing with it: neither one that the server listens to, nor one that does not take

@@ -11,8 +11,8 @@ use sockless::{
     ServerEvent, SessionId, Transport,
 };
 
-/// The size of a read.
-pub(crate) const READ: usize = 64 << 10;
+/// The size of a read: such that messages of 64 KiB come whole, most of the time, which spares a read and a copy of each.
+pub(crate) const READ: usize = 128 << 10;
 
 /// The drivers read only while nothing waits to be written, which is all of their back-pressure. So the output queue must
 /// take what one read can echo, a message that it ends and `READ` bytes more, and no echo meets `SendError::Full`.
@@ -46,6 +46,19 @@ impl Connection {
             Err(error) => self.failed(&error, now),
         }
         self.receive(&mut [], now);
+        match self.session {
+            Some(_) if self.server.has_output() => self.pause(now),
+            Some(id) => self.server.resume(id, now),
+            None => {}
+        }
+    }
+
+    /// While output waits, the drivers read nothing. The session is told so: the peer's silence is then not its own. A driver that
+    /// can write without waiting need not say it before: what comes behind a pause costs the engine a closer look.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        if let Some(id) = self.session {
+            self.server.pause(id, now);
+        }
     }
 
     /// What came of a read into `buffer`, which is free again afterwards.
@@ -65,15 +78,12 @@ impl Connection {
         while let Some(event) = self.server.receive(&mut input, now) {
             react(event, &mut self.session);
         }
-        self.server.handle_timeout(now);
-        while let Some(event) = self.server.receive(&mut &mut [][..], now) {
-            react(event, &mut self.session);
-        }
-        // While output waits, the drivers read nothing. The session is told so: the peer's silence is then not its own.
-        match self.session {
-            Some(id) if self.server.has_output() => self.server.pause(id, now),
-            Some(id) => self.server.resume(id, now),
-            None => {}
+        // Asked first, since mostly nothing is due.
+        if self.server.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
+            self.server.handle_timeout(now);
+            while let Some(event) = self.server.receive(&mut &mut [][..], now) {
+                react(event, &mut self.session);
+            }
         }
     }
 

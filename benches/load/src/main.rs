@@ -1,73 +1,131 @@
 //! How much does a whole server carry, and at what cost, beside the servers of its peers?
 //!
-//! `cargo run --release` in this folder prints the tables, in some ten minutes. Behind `--`: how many rounds (5; with
-//! 0, memory only), then the names of some servers only. It wants Linux, two cores, `taskset`, and `perf` with
-//! tracepoints for the counts of system calls.
+//! `cargo run --release` in this folder prints the tables, in some five minutes. It wants Linux, two cores, `taskset`, room
+//! for 10 000 open files, and for the counts of system calls `perf` with tracepoints. Behind `--`:
+//!
+//! - `--only CELL`, `--server NAME`: some cells (`16x256`: 16 bytes, 256 under way; `idle`) or servers only; each may come again
+//! - `--rounds N`: 5 unless said
 //!
 //! Every server is a process of its own with one thread, on the first core; this process is the load, on the second:
-//! load.rs says how. Ours is `examples/mio.rs` as it is; lean.rs has a better loop for it, servers.rs the others. The
-//! rounds of all servers are interleaved, each with a fresh process, and medians are shown.
+//! load.rs says how. Ours is `examples/mio.rs` as it is; servers.rs has the others. Each figure of each round comes from a
+//! fresh process, and the rounds of all servers are interleaved. Shown are medians.
 //!
-//! - CPU: what the scheduler gave the server's thread, in the kernel too, while messages were counted
-//! - calls: system calls of the server, counted by `perf` in a run apart
-//! - latency: at half of what the slowest server carries with a window of 1, from when a message was to be sent
-//! - memory: VmRSS before and after 10 000 connections have echoed 1 KiB each and then been quiet for three seconds
+//! - messages a second: in a closed loop, so where the server's core is not busy all the time, the load was what is slow
+//! - CPU: what the scheduler gave all threads of the server, in the kernel too, while messages were counted; over the
+//!   loopback, who sends does most of the receiver's work in the kernel, here as there
+//! - calls: system calls of the server, all that `perf` counts for a number of messages, at another time than the above
+//! - latency: in an open loop, from when a message was to be sent, whenever that came to pass
+//! - idle: what VmRSS grows by, when 10 000 connections have echoed 1 KiB each and then been quiet for three seconds
 
-mod lean;
 mod load;
+#[path = "../../peers/src/machine.rs"]
+#[allow(dead_code, reason = "the versions are those of another lock file")]
+mod machine;
 mod servers;
+mod table;
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, fs, net::SocketAddr, thread};
 
+use lexopt::prelude::*;
 use load::Load;
+use table::{Echo, Idle};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const SERVERS: [&str; 6] =
-    ["sockless", "sockless, lean loop", "tungstenite", "fastwebsockets", "tokio-websockets", "sockudo-ws"];
+const SERVERS: [&str; 5] = ["sockless", "tungstenite", "fastwebsockets", "tokio-websockets", "sockudo-ws"];
 
-/// Bytes of a message, messages under way on a connection, connections.
-const LOADS: [(usize, usize, usize); 7] = [
-    (16, 1, 64),
-    (16, 16, 64),
-    (16, 256, 64),
-    (1 << 10, 1, 64),
-    (1 << 10, 16, 64),
-    (64 << 10, 1, 16),
-    (64 << 10, 4, 16),
+struct Cell {
+    name: &'static str,
+    /// Bytes of a message.
+    size: usize,
+    /// Messages under way on each connection.
+    window: usize,
+    connections: usize,
+    /// Messages a second, of all connections, at which latency is measured: what all servers carry.
+    rate: Option<f64>,
+}
+
+#[rustfmt::skip]
+const CELLS: [Cell; 7] = [
+    Cell { name: "16x1", size: 16, window: 1, connections: 64, rate: Some(20_000.0) },
+    Cell { name: "16x16", size: 16, window: 16, connections: 64, rate: None },
+    Cell { name: "16x256", size: 16, window: 256, connections: 64, rate: None },
+    Cell { name: "1024x1", size: 1 << 10, window: 1, connections: 64, rate: Some(20_000.0) },
+    Cell { name: "1024x16", size: 1 << 10, window: 16, connections: 64, rate: None },
+    Cell { name: "65536x1", size: 64 << 10, window: 1, connections: 16, rate: Some(2_000.0) },
+    Cell { name: "65536x4", size: 64 << 10, window: 4, connections: 16, rate: None },
 ];
 
 const IDLE: usize = 10_000;
 
-const WARMING: Duration = Duration::from_millis(200);
-const MEASURING: Duration = Duration::from_millis(800);
+const WARMING: Duration = Duration::from_millis(150);
+const MEASURING: Duration = Duration::from_millis(600);
+
+struct Arguments {
+    only: Vec<String>,
+    servers: Vec<&'static str>,
+    rounds: usize,
+}
 
 fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [address, name] = &arguments[..]
-        && address.parse::<SocketAddr>().is_ok()
+    let words: Vec<String> = env::args().skip(1).collect();
+    if let [word, name, address] = &words[..]
+        && word == "serve"
     {
         return servers::serve(name, servers::listen(address)?);
     }
+    let arguments = parse()?;
+    let start = Instant::now();
     build()?;
-    let rounds = arguments.first().map_or(Ok(5), |rounds| rounds.parse())?;
-    let mut names = SERVERS.to_vec();
-    names.retain(|name| arguments.len() < 2 || arguments[1..].iter().any(|wanted| wanted == name));
     succeed(Command::new("taskset").args(["-cp", "1", &std::process::id().to_string()]).stdout(Stdio::null()))?;
-    println!("Load of the machine before: {}", fs::read_to_string("/proc/loadavg")?.trim());
-    if rounds > 0 {
-        let rates = throughput(&names, rounds)?;
-        latency(&names, rounds, &rates)?;
+    let machine = format!(
+        "{}, {}, Linux {}, load {} when it began; medians of {} rounds of {} ms, ± half of their range. {}.",
+        machine::date(),
+        machine::cpu(),
+        fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
+        machine::load(),
+        arguments.rounds,
+        MEASURING.as_millis(),
+        arguments.servers.iter().map(|name| format!("{name} {}", version(name))).collect::<Vec<_>>().join(", "),
+    );
+    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+    let cells: Vec<&Cell> = CELLS.iter().filter(|cell| wanted(cell.name)).collect();
+    let echoes = echo(&cells, &arguments)?;
+    let mut idle = Vec::new();
+    for &name in arguments.servers.iter().filter(|_| wanted("idle")) {
+        eprintln!("idle {name}");
+        idle.push(self::idle(name)?);
     }
-    memory(&names)?;
-    println!("\nLoad of the machine after: {}", fs::read_to_string("/proc/loadavg")?.trim());
+    println!("{machine}\n\n{}\n{}", table::all(&echoes, &idle), table::short(&echoes, &idle));
+    println!("It took {} s; load {} when it ended.", start.elapsed().as_secs(), machine::load());
     Ok(())
+}
+
+fn parse() -> Result<Arguments, Failure> {
+    let (mut found, mut parser) = (Arguments { only: vec![], servers: vec![], rounds: 5 }, lexopt::Parser::from_env());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("only") => found.only.push(parser.value()?.string()?),
+            Long("server") => {
+                let name = parser.value()?.string()?;
+                found.servers.push(SERVERS.into_iter().find(|server| *server == name).ok_or("no such server")?);
+            }
+            Long("rounds") => found.rounds = parser.value()?.parse()?,
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    if found.servers.is_empty() {
+        found.servers = SERVERS.to_vec();
+    }
+    let is_known = |only: &String| *only == "idle" || CELLS.iter().any(|cell| cell.name == *only);
+    if found.rounds == 0 || !found.only.iter().all(is_known) {
+        return Err("no such cell, or no round".into());
+    }
+    Ok(found)
 }
 
 /// `cargo run` builds no binary but this one, and the example is another.
@@ -78,6 +136,13 @@ fn build() -> Result<(), Failure> {
 
 fn succeed(command: &mut Command) -> Result<(), Failure> {
     if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
+}
+
+/// The version of a package, as it was locked.
+fn version(package: &str) -> &'static str {
+    let mut lines = include_str!("../Cargo.lock").lines();
+    lines.find(|line| line.strip_prefix("name = ").is_some_and(|name| name.trim_matches('"') == package));
+    lines.next().and_then(|line| line.strip_prefix("version = ")).map_or("?", |version| version.trim_matches('"'))
 }
 
 /// A server under way, on the first core.
@@ -92,10 +157,10 @@ impl Server {
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]).stdout(Stdio::piped()).stderr(Stdio::null());
         match name {
-            "sockless" => command.arg(program.with_file_name("mio")).arg("127.0.0.1:0"),
-            _ => command.arg(program).args(["127.0.0.1:0", name]),
+            "sockless" => command.arg(program.with_file_name("mio")),
+            _ => command.arg(program).args(["serve", name]),
         };
-        let mut process = command.spawn()?;
+        let mut process = command.arg("127.0.0.1:0").spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let address = line.trim().rsplit(' ').next().unwrap_or_default().parse()?;
@@ -104,31 +169,35 @@ impl Server {
 
     /// What the scheduler gave it.
     fn cpu(&self) -> Result<Duration, Failure> {
-        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.process.id()))?;
-        Ok(Duration::from_nanos(text.split(' ').next().unwrap_or_default().parse()?))
+        let mut all = Duration::ZERO;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+            all += Duration::from_nanos(text.split(' ').next().unwrap_or_default().parse()?);
+        }
+        Ok(all)
     }
 
-    /// VmRSS, in KiB.
+    /// VmRSS, in bytes.
     fn resident(&self) -> Result<u64, Failure> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
-    /// System calls a message, under the load that `work` makes; nothing where perf cannot tell.
-    fn calls(&self, mut work: impl FnMut(Duration) -> Result<u64, Failure>) -> Result<Option<f64>, Failure> {
+    /// System calls a message; nothing where perf cannot tell. The server is asked for nothing until perf counts, and
+    /// ends with the last message, and perf with it.
+    fn calls(mut self, clients: &mut Load, window: usize) -> Result<Option<f64>, Failure> {
+        clients.drain()?;
         let mut perf = Command::new("perf");
         perf.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &self.process.id().to_string()]);
-        let counting = perf.args(["--", "sleep", "0.4"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let Ok(mut counting) = counting else { return Ok(None) };
-        let (start, mut messages) = (Instant::now(), 0);
-        while counting.try_wait()?.is_none() {
-            messages += work(Duration::from_millis(50))?;
-        }
-        let rate = messages as f64 / start.elapsed().as_secs_f64();
+        let Ok(counting) = perf.stdout(Stdio::null()).stderr(Stdio::piped()).spawn() else { return Ok(None) };
+        thread::sleep(Duration::from_millis(400));
+        let messages = clients.closed(window, MEASURING / 2)? + clients.drain()?;
+        self.process.kill()?;
+        self.process.wait()?;
         let text = String::from_utf8(counting.wait_with_output()?.stderr)?;
         let count = text.lines().find_map(|line| line.split(',').next()?.parse::<f64>().ok());
-        Ok(count.map(|count| count / 0.4 / rate))
+        Ok(count.map(|count| count / messages as f64))
     }
 }
 
@@ -139,117 +208,49 @@ impl Drop for Server {
     }
 }
 
-#[derive(Default)]
-struct Samples {
-    rates: Vec<f64>,
-    busy: Vec<f64>,
-    cpu: Vec<f64>,
-    calls: Option<f64>,
-}
-
-/// Prints what each server carries in a closed loop, and returns how many messages a second, for each load.
-fn throughput(names: &[&'static str], rounds: usize) -> Result<Vec<HashMap<&'static str, f64>>, Failure> {
-    let mut samples: HashMap<_, Samples> = HashMap::new();
-    for round in 0..rounds {
-        for load in LOADS {
-            for &name in names {
-                let (size, window, connections) = load;
-                let server = Server::start(name)?;
-                let mut clients = Load::open(server.address, connections, size)?;
-                clients.closed(window, WARMING)?;
-                let (start, before) = (Instant::now(), server.cpu()?);
-                let count =
-                    clients.closed(window, MEASURING).map_err(|error| format!("{name}, {load:?}: {error}"))? as f64;
-                let (span, cpu) = (start.elapsed().as_secs_f64(), (server.cpu()? - before).as_secs_f64());
-                let samples = samples.entry((load, name)).or_default();
-                samples.rates.push(count / span);
-                samples.busy.push(cpu / span);
-                samples.cpu.push(cpu / count);
-                if round == 0 {
-                    samples.calls = server.calls(|span| clients.closed(window, span))?;
-                }
-            }
+fn echo<'a>(cells: &[&'a Cell], arguments: &Arguments) -> Result<Vec<Echo<'a>>, Failure> {
+    let all = cells.iter().flat_map(|cell| arguments.servers.iter().map(|server| Echo::new(cell, server)));
+    let mut all: Vec<Echo> = all.collect();
+    for round in 0..arguments.rounds {
+        for echo in &mut all {
+            eprintln!("round {} of {}, {} {}", round + 1, arguments.rounds, echo.cell.name, echo.server);
+            measure(echo).map_err(|error| format!("{} {}: {error}", echo.cell.name, echo.server))?;
         }
-    }
-    println!("\n| load | server | messages a second | | server's core busy | CPU a message | calls a message |");
-    println!("| --- | --- | ---: | --- | ---: | ---: | ---: |");
-    let mut all = Vec::new();
-    for load in LOADS {
-        let mut rates = HashMap::new();
-        for &name in names {
-            let samples = samples.entry((load, name)).or_default();
-            let (rate, busy, cpu) = (median(&mut samples.rates), median(&mut samples.busy), median(&mut samples.cpu));
-            let spread = (samples.rates[rounds - 1] - samples.rates[0]) / rate * 50.0;
-            let calls = samples.calls.map_or("?".into(), |calls| format!("{calls:.3}"));
-            println!(
-                "| {} | {name} | {rate:.0} | ± {spread:.0} % | {:.0} % | {:.2} µs | {calls} |",
-                describe(load),
-                busy * 100.0,
-                cpu * 1e6
-            );
-            rates.insert(name, rate);
-        }
-        all.push(rates);
     }
     Ok(all)
 }
 
-/// Prints how long echoes take at a rate that all servers carry.
-fn latency(names: &[&'static str], rounds: usize, rates: &[HashMap<&'static str, f64>]) -> Result<(), Failure> {
-    println!("\n| load | server | median | 99 of 100 | CPU a message |");
-    println!("| --- | --- | ---: | ---: | ---: |");
-    for (load, rates) in LOADS.iter().zip(rates).filter(|((_, window, _), _)| *window == 1) {
-        let (size, _, connections) = *load;
-        let rate = rates.values().copied().fold(f64::INFINITY, f64::min) / 2.0;
-        let mut samples: HashMap<&str, [Vec<f64>; 3]> = HashMap::new();
-        for _ in 0..rounds {
-            for &name in names {
-                let server = Server::start(name)?;
-                let mut clients = Load::open(server.address, connections, size)?;
-                clients.open_loop(rate, WARMING)?;
-                let before = server.cpu()?;
-                let times = clients.open_loop(rate, MEASURING).map_err(|error| format!("{name}, {load:?}: {error}"))?;
-                let cpu = (server.cpu()? - before).as_secs_f64() / times.len() as f64;
-                let samples = samples.entry(name).or_default();
-                samples[0].push(times[times.len() / 2] as f64);
-                samples[1].push(times[times.len() * 99 / 100] as f64);
-                samples[2].push(cpu * 1e9);
-            }
-        }
-        for &name in names {
-            let [median, late, cpu] = samples.entry(name).or_default().each_mut().map(|samples| median(samples) / 1e3);
-            let size = bytes(size);
-            println!("| {size}, {rate:.0} a second | {name} | {median:.1} µs | {late:.1} µs | {cpu:.2} µs |");
-        }
+/// One round.
+fn measure(echo: &mut Echo<'_>) -> Result<(), Failure> {
+    let Cell { size, window, connections, rate, .. } = *echo.cell;
+    let server = Server::start(echo.server)?;
+    let mut clients = Load::open(server.address, connections, size)?;
+    clients.closed(window, WARMING)?;
+    let (start, before) = (Instant::now(), server.cpu()?);
+    let count = clients.closed(window, MEASURING)? as f64;
+    let (span, cpu) = (start.elapsed().as_secs_f64(), (server.cpu()? - before).as_secs_f64());
+    echo.rates.push(count / span);
+    echo.busy.push(cpu / span);
+    echo.cpu.push(cpu / count);
+    if let Some(rate) = rate {
+        clients.drain()?;
+        clients.open_loop(rate, WARMING)?;
+        let times = clients.open_loop(rate, MEASURING)?;
+        echo.median.push(times[times.len() / 2] as f64 / 1e9);
+        echo.late.push(times[times.len() * 99 / 100] as f64 / 1e9);
+    }
+    if echo.calls.is_none() {
+        echo.calls = server.calls(&mut clients, window)?;
     }
     Ok(())
 }
 
-/// Prints what idle connections hold.
-fn memory(names: &[&'static str]) -> Result<(), Failure> {
-    println!("\n| server | resident before | with {IDLE} idle connections | for each |");
-    println!("| --- | ---: | ---: | ---: |");
-    for &name in names {
-        let server = Server::start(name)?;
-        let before = server.resident()?;
-        let mut clients = Load::open(server.address, IDLE, 1 << 10)?;
-        clients.once()?;
-        thread::sleep(Duration::from_secs(3));
-        let after = server.resident()?;
-        println!("| {name} | {before} KiB | {after} KiB | {} B |", (after - before) * 1024 / IDLE as u64);
-    }
-    Ok(())
-}
-
-fn median(samples: &mut [f64]) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples[samples.len() / 2]
-}
-
-fn describe((size, window, connections): (usize, usize, usize)) -> String {
-    format!("{}, window {window}, {connections} connections", bytes(size))
-}
-
-fn bytes(size: usize) -> String {
-    if size < 1 << 10 { format!("{size} B") } else { format!("{} KiB", size >> 10) }
+/// What idle connections hold.
+fn idle(name: &'static str) -> Result<Idle, Failure> {
+    let server = Server::start(name)?;
+    let before = server.resident()?;
+    let mut clients = Load::open(server.address, IDLE, 1 << 10)?;
+    clients.once()?;
+    thread::sleep(Duration::from_secs(3));
+    Ok(Idle { server: name, bytes: server.resident()?.saturating_sub(before) as f64 / IDLE as f64 })
 }

@@ -1,9 +1,9 @@
 //! How do the peers serve? An echo of every message on one thread, each on what suits it best: tokio's runtime for one
 //! thread, or mio for tungstenite, which is blocking by nature.
 //!
-//! All get the options and buffers that ours has, where they can be set: TCP_NODELAY, reads of 64 KiB, messages of a
-//! mebibyte. Each writes what it collected when no whole message is left, as its interface allows;
-//! fastwebsockets collects nothing.
+//! All get the options and buffers that ours has, where they can be set: TCP_NODELAY, reads of 128 KiB (for which
+//! tungstenite has a buffer on each connection, of this size by default too), messages of a mebibyte. Each writes what
+//! it collected when no whole message is left, as its interface allows; fastwebsockets collects nothing.
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener as Listener, TcpStream as Stream};
@@ -21,7 +21,7 @@ use tungstenite::{WebSocket, handshake::derive_accept_key, protocol::WebSocketCo
 
 use crate::Failure;
 
-const READ: usize = 64 << 10;
+const READ: usize = 128 << 10;
 const MESSAGE: usize = 1 << 20;
 
 type Task = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -32,7 +32,6 @@ pub fn serve(name: &str, listener: Listener) -> Result<(), Failure> {
         "fastwebsockets" => on_tokio(listener, |stream| Box::pin(fastwebsockets(stream))),
         "sockudo-ws" => on_tokio(listener, |stream| Box::pin(sockudo(stream))),
         "tokio-websockets" => on_tokio(listener, |stream| Box::pin(tokio_websockets(stream))),
-        "sockless, lean loop" => crate::lean::serve(&listener),
         "tungstenite" => tungstenite(&listener),
         _ => Err(format!("no server is called {name}").into()),
     }
