@@ -222,6 +222,10 @@ fn the_gate_is_open_between_messages_and_shut_in_every_other_state() {
     assert!(open(|_| {}));
     assert!(open(|session| session.tx(Instant::default()).close(Close::Empty)), "the peer may still send");
     assert!(open(|session| session.release()));
+    assert!(open(|session| {
+        session.pause(Instant::default());
+        session.resume(Instant::default());
+    }));
     assert!(limited(Limits { message: 5, frame: 5, ..Limits::default() }));
 
     assert!(!limited(Limits { message: 4, ..Limits::default() }));

@@ -221,6 +221,11 @@ impl WebSocket {
 
     #[inline(never)]
     fn receive_plain<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
+        // Drivers ask whether there is news that no byte caused. With the gate open, an abort is all there can be.
+        if input.is_empty() && self.whole_below > 0 && !self.sender.is_aborted() {
+            self.sender.stamp(now);
+            return None;
+        }
         // What trickles in is nearly all of this kind.
         if self.receiver.goes_on(input.len(), self.config().delivery) && !self.is_over() && !self.sender.is_aborted() {
             let piece = core::mem::take(input);
@@ -403,6 +408,7 @@ impl WebSocket {
                 self.sender.close_at = self.sender.close_at + now.since(since);
             }
             self.paused = Instant::NEVER;
+            self.whole_below = self.whole_below();
         }
     }
 
