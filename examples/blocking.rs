@@ -57,7 +57,7 @@ fn serve(mut stream: TcpStream, mut connection: Connection, clock: Clock) -> io:
             }
             stream.set_read_timeout(wait)?;
             let result = stream.read(&mut buffer);
-            connection.read(result, &mut buffer, clock.now());
+            connection.read(result, 0, &mut buffer, clock.now());
         }
     }
     if connection.is_reset() {

@@ -9,7 +9,7 @@
 mod common;
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::{error::Error, mem, net::Shutdown, sync::Arc, time::Duration};
 
 use common::{Connection, READ};
@@ -150,13 +150,19 @@ impl Peer {
         if !self.write(now) {
             return false;
         }
-        let result = self.stream.read(buffer);
+        // What is missing of a long message goes where it belongs, what comes behind it into the buffer.
+        let room = self.connection.server.receive_room();
+        let length = room.len();
+        let result = match length {
+            0 => self.stream.read(buffer),
+            _ => self.stream.read_vectored(&mut [IoSliceMut::new(room), IoSliceMut::new(buffer)]),
+        };
         let has_more = match &result {
             Ok(0) => false,
-            Ok(count) => *count == buffer.len() || self.is_ended || !SHORT_IS_ALL,
+            Ok(count) => *count == length + buffer.len() || self.is_ended || !SHORT_IS_ALL,
             Err(error) => error.kind() == ErrorKind::Interrupted,
         };
-        self.connection.read(result, buffer, now);
+        self.connection.read(result, length, buffer, now);
         self.write(now) && has_more
     }
 

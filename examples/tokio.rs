@@ -57,7 +57,7 @@ async fn serve(mut stream: TcpStream, mut connection: Connection, clock: Clock) 
         let count = connection.server.transmit(&mut slices);
         tokio::select! {
             result = writer.write_vectored(&slices[..count]), if writes => connection.written(result, clock.now()),
-            result = reader.read(&mut buffer), if !writes => connection.read(result, &mut buffer, clock.now()),
+            result = reader.read(&mut buffer), if !writes => connection.read(result, 0, &mut buffer, clock.now()),
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => connection.receive(&mut [], clock.now()),
         }
     }

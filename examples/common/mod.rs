@@ -61,12 +61,15 @@ impl Connection {
         }
     }
 
-    /// What came of a read into `buffer`, which is free again afterwards.
-    pub(crate) fn read(&mut self, result: io::Result<usize>, buffer: &mut [u8], now: Instant) {
+    /// What came of a read into so much room of a long message, and behind that into `buffer`, which is free again afterwards.
+    pub(crate) fn read(&mut self, result: io::Result<usize>, room: usize, buffer: &mut [u8], now: Instant) {
         let mut input = &mut [][..];
         match result {
             Ok(0) => self.server.receive_eof(now),
-            Ok(count) => input = buffer.get_mut(..count).unwrap_or_default(),
+            Ok(count) => {
+                self.server.received(count.min(room), now);
+                input = buffer.get_mut(..count.saturating_sub(room)).unwrap_or_default();
+            }
             Err(error) => self.failed(&error, now),
         }
         self.receive(input, now);
