@@ -537,7 +537,7 @@ impl Ended {
 impl Carried for Exchange {
     fn queue(&self) -> Option<&Queue> {
         match self {
-            Exchange::Open(websocket) => Some(websocket.queued()),
+            Exchange::Open(websocket) => Some(websocket.queue()),
             Exchange::Opening(_) | Exchange::Ended(_) => None,
         }
     }

@@ -577,7 +577,7 @@ impl Exchange {
 impl Carried for Exchange {
     fn queue(&self) -> Option<&Queue> {
         match self {
-            Exchange::Open(websocket) => Some(websocket.queued()),
+            Exchange::Open(websocket) => Some(websocket.queue()),
             Exchange::Answered(answered) => Some(&answered.queue),
             Exchange::Deciding { .. } => None,
         }

@@ -146,6 +146,11 @@ impl Prepared {
         self.plain.payload()
     }
 
+    /// What a session sends that agreed on no compression.
+    pub(super) fn plain(&self) -> &Framed {
+        &self.plain
+    }
+
     /// What a session sends that may compress for this window, and without context takeover.
     pub(super) fn variant(&self, window: Option<WindowBits>) -> &Framed {
         let fits = |(made_for, _): &&(WindowBits, Framed)| window.is_some_and(|window| *made_for <= window);
