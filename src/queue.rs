@@ -70,6 +70,7 @@ impl Queue {
         self.acknowledged >= position
     }
 
+    #[inline(never)]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if let Some(room) = self.room(bytes.len()) {
             room.copy_from_slice(bytes);
@@ -180,12 +181,13 @@ impl Queue {
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn fill<'a>(&'a self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        if self.shared.is_some() {
-            return self.fill_all(out);
-        }
-        let own = self.own.get(self.start..self.end).filter(|own| !own.is_empty());
-        own.zip(out.first_mut()).map_or(0, |(own, slot)| {
-            *slot = std::io::IoSlice::new(own);
+        let only = match &self.shared {
+            None => self.own.get(self.start..self.end),
+            Some(first) if self.start == self.end && self.more.is_none() => Some(&first.body[..]),
+            Some(_) => return self.fill_all(out),
+        };
+        only.filter(|only| !only.is_empty()).zip(out.first_mut()).map_or(0, |(only, slot)| {
+            *slot = std::io::IoSlice::new(only);
             1
         })
     }
@@ -208,10 +210,12 @@ impl Queue {
             put(Some(&first.body));
             from = first.at;
         }
-        for next in self.more.iter().flat_map(|more| more.iter()).take(room) {
-            put(self.own.get(from..next.at));
-            put(Some(&next.body));
-            from = next.at;
+        if let Some(more) = &self.more {
+            for next in more.iter().take(room) {
+                put(self.own.get(from..next.at));
+                put(Some(&next.body));
+                from = next.at;
+            }
         }
         put(self.own.get(from..self.end));
         filled

@@ -52,13 +52,15 @@ impl fmt::Display for SessionId {
 /// A server's side of a transport connection, from its first byte to its end.
 ///
 /// It is driven like a [`WebSocket`]: see there, and the loop in the crate's documentation.
+// In this order: a message looks at the head, and into the first half of the phase.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Server {
+    opened: Instant,
     config: Arc<Config>,
-    phase: Phase,
     /// A head that came in pieces, or that nobody decided on while it was lent.
     head: Vec<u8>,
-    opened: Instant,
+    phase: Phase,
 }
 
 #[derive(Debug)]

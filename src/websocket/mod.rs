@@ -50,25 +50,27 @@ use crate::utf8;
 ///   out there.
 /// - After each of these, do what [`transport`](WebSocket::transport) says, and stop when
 ///   [`is_closed`](WebSocket::is_closed).
+// What each message touches lies side by side: here, and in the first fields of the sender.
 #[derive(Debug)]
+#[repr(C)]
 pub struct WebSocket {
-    receiver: Receiver,
-    sender: Sender,
+    /// The gate of the fast path: what is no shorter must take the plain one. 0, so everything, while a frame, a message or
+    /// a split header is under way, something is lent, the driver paused or the session is over, and where the configuration
+    /// asks for more than whole messages. The plain path opens it; whatever ends one of these states leads there.
+    whole_below: u32,
     role: Role,
-    ending: Ending,
-    /// When the session began.
-    opened: Instant,
     /// When a byte was last received.
     heard: Instant,
     /// When the transport took the keep-alive Ping that nothing has followed yet: the last instant while it is still queued,
     /// never where there is none.
     pinged: Instant,
+    sender: Sender,
+    receiver: Receiver,
+    ending: Ending,
+    /// When the session began.
+    opened: Instant,
     /// Since when the driver has not been feeding input.
     paused: Instant,
-    /// The gate of the fast path: what is no shorter must take the plain one. 0, so everything, while a frame, a message or
-    /// a split header is under way, something is lent, the driver paused or the session is over, and where the configuration
-    /// asks for more than whole messages. The plain path opens it; whatever ends one of these states leads there.
-    whole_below: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -172,7 +172,8 @@ impl Framed {
         let mut frame = Vec::with_capacity(header.len() + payload.len());
         frame.extend_from_slice(header);
         frame.extend_from_slice(payload);
-        Framed { compressed, header: header.len(), frame: Bytes::from(frame) }
+        // A clone, since what was made from a `Vec` asks at each further one whether it is the first.
+        Framed { compressed, header: header.len(), frame: Bytes::from(frame).clone() }
     }
 
     pub(super) fn payload(&self) -> &[u8] {

@@ -20,7 +20,7 @@ use crate::deflate::{Compressor, Direction};
 use crate::entropy::Keys;
 use crate::error::{CloseCode, SendError};
 use crate::event::{Kind, Message};
-use crate::frame::header::{Encoded, Header, MAX_CONTROL, OpCode};
+use crate::frame::header::{Encoded, Header, MAX_CONTROL, OpCode, RSV1};
 use crate::frame::mask;
 use crate::queue::Queue;
 use crate::time::Instant;
@@ -610,54 +610,67 @@ impl Sender {
     //= rfc6455 6.1 MUST 7: a client masks every frame
     //= rfc6455 6.1 MUST 8: every frame goes to the transport
     //= rfc6455 5.1 MUST NOT 1: a server masks none
+    //= rfc7692 6.1 MUST 1: RSV1 says that the message is compressed
     #[inline(always)]
     fn write_frame(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
         self.queueing();
-        if self.keys.is_none()
-            && let Some(room) = short_room(&mut self.queue, payload)
-        {
-            put_short(room, header(rsv1, fin, opcode, payload, None), payload, None);
-            self.queue.filled(2 + payload.len());
+        let first = Header::first(fin, opcode) | if rsv1 == Rsv1::Set { RSV1 } else { 0 };
+        if self.keys.is_some() {
+            self.write_masked(first, payload);
         } else {
-            self.write_other(rsv1, fin, opcode, payload);
+            self.write_with(None, first, payload);
         }
     }
 
-    // Apart, so that a server's short frame is a leaf that saves no register.
     #[inline(never)]
-    fn write_other(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
-        let Some(keys) = &mut self.keys else {
-            let header = header(rsv1, fin, opcode, payload, None);
-            let length = header.size() + payload.len();
-            if payload.len() > mask::SHORT
-                && let Some(room) = self.queue.room(length)
-            {
-                header.put(room).copy_from_slice(payload);
-                return self.queue.filled(length);
-            }
-            return self.write_anew(rsv1, fin, opcode, payload, None);
-        };
-        let key = keys.masking_key();
-        if let Some(room) = short_room(&mut self.queue, payload) {
-            put_short(room, header(rsv1, fin, opcode, payload, Some(key)), payload, Some(key));
-            return self.queue.filled(6 + payload.len());
+    fn write_masked(&mut self, first: u8, payload: &[u8]) {
+        if let Some(key) = self.keys.as_mut().and_then(Keys::masking_key) {
+            self.write_with(Some(key), first, payload);
+        } else {
+            self.draw_and_write(first, payload);
         }
-        let header = header(rsv1, fin, opcode, payload, Some(key));
+    }
+
+    #[cold]
+    fn draw_and_write(&mut self, first: u8, payload: &[u8]) {
+        if let Some(keys) = &mut self.keys {
+            keys.draw();
+            self.write_masked(first, payload);
+        }
+    }
+
+    #[inline(always)]
+    fn write_with(&mut self, key: Option<[u8; 4]>, first: u8, payload: &[u8]) {
+        if let Some(room) = short_room(&mut self.queue, payload) {
+            let header = Header::encode_behind(first, payload.len() as u64, key);
+            if let Some(room) = header.put(room).first_chunk_mut() {
+                mask::copy(room, payload, key);
+            }
+            self.queue.filled(header.size() + payload.len());
+        } else {
+            self.write_long(first, payload, key);
+        }
+    }
+
+    // Apart, so that a short frame is a leaf that saves no register.
+    #[inline(never)]
+    fn write_long(&mut self, first: u8, payload: &[u8], key: Option<[u8; 4]>) {
+        let header = Header::encode_behind(first, payload.len() as u64, key);
         let length = header.size() + payload.len();
         if payload.len() > mask::SHORT
             && let Some(room) = self.queue.room(length)
         {
             mask::copy_long(header.put(room), payload, key);
-            return self.queue.filled(length);
+            self.queue.filled(length);
+        } else {
+            self.write_anew(&header, payload, key);
         }
-        self.write_anew(rsv1, fin, opcode, payload, Some(key));
     }
 
     /// Writes a frame that the buffer has no room for, and if it is a short one, makes room for more of them. What is long is
     /// appended, as room for it would be written twice.
     #[cold]
-    fn write_anew(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8], key: Option<[u8; 4]>) {
-        let header = header(rsv1, fin, opcode, payload, key);
+    fn write_anew(&mut self, header: &Encoded, payload: &[u8], key: Option<[u8; 4]>) {
         self.queue.write(header.size() + payload.len(), |own| {
             own.extend_from_slice(header.as_bytes());
             match key {
@@ -685,23 +698,10 @@ impl fmt::Debug for Sender {
     }
 }
 
-#[inline(always)]
-fn header(rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8], key: Option<[u8; 4]>) -> Encoded {
-    let header = Header::encode(fin, opcode, payload.len() as u64, key);
-    if rsv1 == Rsv1::Set { header.compressed() } else { header }
-}
-
 /// Room for a short frame.
 #[inline(always)]
 fn short_room<'q>(queue: &'q mut Queue, payload: &[u8]) -> Option<&'q mut [u8; SHORT_FRAME]> {
     if payload.len() <= mask::SHORT { queue.chunk() } else { None }
-}
-
-#[inline(always)]
-fn put_short(room: &mut [u8; SHORT_FRAME], header: Encoded, payload: &[u8], key: Option<[u8; 4]>) {
-    if let Some(room) = header.put(room).first_chunk_mut() {
-        mask::copy(room, payload, key);
-    }
 }
 
 fn opcode(kind: Kind) -> OpCode {
