@@ -139,10 +139,16 @@ impl Queue {
         }
     }
 
+    /// Whether it is worth a reference.
+    #[inline(always)]
+    pub(crate) fn shares(body: &Bytes) -> bool {
+        body.len() >= MIN_SHARED
+    }
+
     /// Appends a body: by reference, unless that would cost more than a copy.
     #[inline(always)]
     pub(crate) fn insert(&mut self, body: &Bytes) {
-        if body.len() < MIN_SHARED {
+        if !Queue::shares(body) {
             return self.push(body);
         }
         self.length += body.len();

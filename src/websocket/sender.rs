@@ -231,8 +231,8 @@ impl Sender {
     /// As [`send`](Sender::send).
     pub fn send_shared(&mut self, shared: &Shared) -> Result<(), SendError> {
         self.check_ready()?;
-        if self.keys.is_some() {
-            self.frame(Rsv1::Clear, true, opcode(shared.kind()), shared.as_bytes());
+        if self.keys.is_some() || !Queue::shares(shared.bytes()) {
+            self.write_frame(Rsv1::Clear, true, opcode(shared.kind()), shared.as_bytes());
         } else {
             let header = Header::encode(true, opcode(shared.kind()), shared.as_bytes().len() as u64, None);
             self.queueing();
@@ -647,14 +647,17 @@ impl Sender {
                 mask::copy(room, payload, key);
             }
             self.queue.filled(header.size() + payload.len());
+        } else if let Some(key) = key {
+            self.write_long::<true>(first, payload, key);
         } else {
-            self.write_long(first, payload, key);
+            self.write_long::<false>(first, payload, [0; 4]);
         }
     }
 
     // Apart, so that a short frame is a leaf that saves no register.
     #[inline(never)]
-    fn write_long(&mut self, first: u8, payload: &[u8], key: Option<[u8; 4]>) {
+    fn write_long<const MASKED: bool>(&mut self, first: u8, payload: &[u8], key: [u8; 4]) {
+        let key = MASKED.then_some(key);
         let header = Header::encode_behind(first, payload.len() as u64, key);
         let length = header.size() + payload.len();
         if payload.len() > mask::SHORT
@@ -663,14 +666,16 @@ impl Sender {
             mask::copy_long(header.put(room), payload, key);
             self.queue.filled(length);
         } else {
-            self.write_anew(&header, payload, key);
+            self.write_anew(first, payload, key);
         }
     }
 
     /// Writes a frame that the buffer has no room for, and if it is a short one, makes room for more of them. What is long is
     /// appended, as room for it would be written twice.
+    // The header is made again, as lending it would put it into memory for all that do have room.
     #[cold]
-    fn write_anew(&mut self, header: &Encoded, payload: &[u8], key: Option<[u8; 4]>) {
+    fn write_anew(&mut self, first: u8, payload: &[u8], key: Option<[u8; 4]>) {
+        let header = Header::encode_behind(first, payload.len() as u64, key);
         self.queue.write(header.size() + payload.len(), |own| {
             own.extend_from_slice(header.as_bytes());
             match key {

@@ -38,7 +38,7 @@ const NOW: Instant = Instant::from_nanos(0);
 macro_rules! flush {
     ($side:expr) => {
         while $side.has_output() {
-            let mut slices = [IoSlice::new(&[]); 16];
+            let mut slices = [IoSlice::new(&[]); 4];
             let count = $side.transmit(&mut slices);
             let written = transport::write_vectored(&slices[..count]);
             $side.transmitted(written, NOW);
