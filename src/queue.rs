@@ -12,7 +12,11 @@ use bytes::{Buf, Bytes};
 
 /// A reference takes some 40 bytes and a slice of a vectored write; smaller bodies are copied, so that the queue's length
 /// bounds its memory.
-const MIN_SHARED: usize = 256;
+pub(crate) const MIN_SHARED: usize = 256;
+
+/// The same for what comes to an empty queue, where it takes neither. Beside a buffer that is in use a copy of so little is
+/// cheaper; beside one that no cache holds, as in a broadcast, it is three times as dear.
+const MIN_ALONE: usize = 64;
 
 /// Room for the control frames that the engine sends by itself.
 const SPARE: usize = 512;
@@ -139,16 +143,10 @@ impl Queue {
         }
     }
 
-    /// Whether it is worth a reference.
-    #[inline(always)]
-    pub(crate) fn shares(body: &Bytes) -> bool {
-        body.len() >= MIN_SHARED
-    }
-
     /// Appends a body: by reference, unless that would cost more than a copy.
     #[inline(always)]
     pub(crate) fn insert(&mut self, body: &Bytes) {
-        if !Queue::shares(body) {
+        if body.len() < if self.is_empty() { MIN_ALONE } else { MIN_SHARED } {
             return self.push(body);
         }
         self.length += body.len();
@@ -351,17 +349,23 @@ mod tests {
         Push(Vec<u8>),
         Insert(Vec<u8>),
         Acknowledge(usize),
+        AcknowledgeAll(usize),
+        MakeRoom,
         Pin(usize),
         Clear,
         Release,
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let bytes = || prop_oneof![4 => prop::collection::vec(any::<u8>(), 0..9), 1 => Just(vec![3; 3000]), 1 => Just(vec![4; MIN_SHARED])];
+        let few = || prop::collection::vec(any::<u8>(), 0..9);
+        let many = || prop::sample::select(vec![MIN_ALONE - 1, MIN_ALONE, MIN_SHARED - 1, MIN_SHARED, 3000]);
+        let bytes = || prop_oneof![2 => few(), 1 => many().prop_map(|length| vec![3; length])];
         prop_oneof![
             6 => bytes().prop_map(Step::Push),
             4 => bytes().prop_map(Step::Insert),
             6 => prop_oneof![0usize..20, 0usize..9000].prop_map(Step::Acknowledge),
+            4 => prop_oneof![0usize..20, 0usize..9000].prop_map(Step::AcknowledgeAll),
+            2 => Just(Step::MakeRoom),
             2 => (0usize..3000).prop_map(Step::Pin),
             1 => Just(Step::Clear),
             1 => Just(Step::Release),
@@ -387,6 +391,14 @@ mod tests {
                         passed += model.drain(..count.min(model.len())).len() as u64;
                         pinned = pinned.saturating_sub(count);
                     }
+                    Step::AcknowledgeAll(count) => {
+                        if queue.acknowledge_all(count) {
+                            prop_assert!(!model.is_empty() && count >= model.len());
+                            passed += model.drain(..).len() as u64;
+                            pinned = 0;
+                        }
+                    }
+                    Step::MakeRoom => queue.make_room(48),
                     Step::Pin(count) => {
                         let from = queue.pin(count);
                         prop_assert_eq!(from, passed + pinned as u64);
@@ -406,7 +418,15 @@ mod tests {
                 }
                 let shown: Vec<u8> = queue.slices().flatten().copied().collect();
                 prop_assert_eq!(&shown, &model);
+                #[cfg(feature = "std")]
+                for room in [0, 1, 2, 3, 100] {
+                    let mut filled = vec![std::io::IoSlice::new(&[]); room];
+                    let count = queue.fill(&mut filled);
+                    let (filled, slices) = (filled[..count].iter().map(|slice| &slice[..]), queue.slices().take(room));
+                    prop_assert!(filled.eq(slices));
+                }
                 prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.pinned(), pinned);
                 prop_assert_eq!(queue.end(), passed + model.len() as u64);
             }
         }

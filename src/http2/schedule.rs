@@ -93,10 +93,7 @@ impl<S: Carried> Connection<S> {
             } else {
                 output.data(id, length, queue);
             }
-            if length < waiting {
-                stream.is_ready = true;
-                output.ready.push_back(id);
-            }
+            stream.wake(id, output);
         }
     }
 
@@ -178,7 +175,6 @@ impl<S: Carried> Connection<S> {
             let Connection { streams, output, deadlines, .. } = self;
             let Some(stream) = streams.get_mut(id) else { continue };
             stream.is_touched = false;
-            stream.session.prepare();
             if stream.session.has_news() {
                 has_news(id);
             }

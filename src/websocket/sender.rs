@@ -22,7 +22,7 @@ use crate::error::{CloseCode, SendError};
 use crate::event::{Kind, Message};
 use crate::frame::header::{Encoded, Header, MAX_CONTROL, OpCode, RSV1};
 use crate::frame::mask;
-use crate::queue::Queue;
+use crate::queue::{MIN_SHARED, Queue};
 use crate::time::Instant;
 
 /// The send half of a session.
@@ -231,7 +231,7 @@ impl Sender {
     /// As [`send`](Sender::send).
     pub fn send_shared(&mut self, shared: &Shared) -> Result<(), SendError> {
         self.check_ready()?;
-        if self.keys.is_some() || !Queue::shares(shared.bytes()) {
+        if self.keys.is_some() || shared.as_bytes().len() < MIN_SHARED {
             self.write_frame(Rsv1::Clear, true, opcode(shared.kind()), shared.as_bytes());
         } else {
             let header = Header::encode(true, opcode(shared.kind()), shared.as_bytes().len() as u64, None);
