@@ -583,7 +583,7 @@ impl Carried for Exchange {
         }
     }
 
-    fn prepare(&mut self) -> Option<&mut Queue> {
+    fn queue_mut(&mut self) -> Option<&mut Queue> {
         match self {
             Exchange::Open(websocket) => Some(websocket.queue_mut()),
             Exchange::Answered(answered) => Some(&mut answered.queue),
