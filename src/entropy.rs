@@ -107,11 +107,13 @@ impl Keys {
     }
 
     fn fill(&mut self, out: &mut [u8]) {
-        for out in out.chunks_mut(4) {
-            if self.0.used == self.0.words.len() {
-                self.draw();
-            }
-            out.copy_from_slice(&self.masking_key().unwrap_or_default());
+        for out in out.as_chunks_mut().0 {
+            *out = loop {
+                match self.masking_key() {
+                    Some(key) => break key,
+                    None => self.draw(),
+                }
+            };
         }
     }
 
@@ -132,5 +134,28 @@ impl Keys {
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::Rng;
+
+    use super::*;
+
+    #[test]
+    fn keys_and_nonces_are_the_words_of_chacha_each_once() {
+        let (mut keys, mut words) = (Keys::from_seed([7; 32]), ChaCha8Rng::from_seed([7; 32]));
+        for _ in 0..5 {
+            let mut nonce = [0; 16];
+            words.fill_bytes(&mut nonce);
+            assert_eq!(keys.nonce(), nonce);
+            for _ in 0..61 {
+                let mut key = [0; 4];
+                keys.fill(&mut key);
+                assert_eq!(key, words.next_u32().to_le_bytes());
+            }
+        }
     }
 }

@@ -163,6 +163,12 @@ impl Queue {
         self.more.get_or_insert_default().push_back(inserted);
     }
 
+    /// Whether there is a second shared body. What held one is kept for the next, until it is released.
+    #[inline(always)]
+    fn has_more(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| !more.is_empty())
+    }
+
     /// The shared bodies, in order.
     fn bodies(&self) -> impl Iterator<Item = &Inserted> {
         self.shared.iter().chain(self.more.iter().flat_map(|more| more.iter()))
@@ -187,7 +193,7 @@ impl Queue {
     pub(crate) fn fill<'a>(&'a self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         let only = match &self.shared {
             None => self.own.get(self.start..self.end),
-            Some(first) if self.start == self.end && self.more.is_none() => Some(&first.body[..]),
+            Some(first) if self.start == self.end && !self.has_more() => Some(&first.body[..]),
             Some(_) => return self.fill_all(out),
         };
         only.filter(|only| !only.is_empty()).zip(out.first_mut()).map_or(0, |(only, slot)| {
@@ -230,7 +236,7 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn acknowledge_all(&mut self, count: usize) -> bool {
         // An empty queue's length wraps to more than any count.
-        if self.length.wrapping_sub(1) >= count || self.more.is_some() {
+        if self.length.wrapping_sub(1) >= count || self.has_more() {
             return false;
         }
         self.acknowledged += self.length as u64;
