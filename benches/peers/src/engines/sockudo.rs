@@ -13,7 +13,7 @@ use sockudo_ws::{Config, WebSocketStream};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{self, Outcome, Pipe, dry, finish};
+use crate::transport::{self, Outcome, Pipe, dry, finish, is_flush_due};
 
 pub struct Stream;
 
@@ -59,7 +59,7 @@ impl Connection for WebSocketStream<Pipe> {
         finish(async {
             for number in 1..=times {
                 self.feed(Message::Binary(Bytes::from_static(message.bytes))).await?;
-                if number % batch == 0 {
+                if is_flush_due(number, batch) {
                     self.flush().await?;
                 }
             }
@@ -151,7 +151,7 @@ macro_rules! connection {
                 for number in 1..=times {
                     let message = Message::Binary(Bytes::from_static(message.bytes));
                     self.protocol.encode_message(&message, &mut self.output)?;
-                    if number % batch == 0 {
+                    if is_flush_due(number, batch) {
                         self.flush();
                     }
                 }

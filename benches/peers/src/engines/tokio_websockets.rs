@@ -8,7 +8,7 @@ use tokio_websockets::{ClientBuilder, Config, Limits, Message, ServerBuilder, We
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{Outcome, Pipe, dry, finish};
+use crate::transport::{Outcome, Pipe, dry, finish, is_flush_due};
 
 pub struct TokioWebSockets;
 
@@ -55,7 +55,7 @@ impl Connection for WebSocketStream<Pipe> {
         finish(async {
             for number in 1..=times {
                 self.feed(Message::binary(Bytes::from_static(message.bytes))).await?;
-                if number % batch == 0 {
+                if is_flush_due(number, batch) {
                     self.flush().await?;
                 }
             }

@@ -9,7 +9,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{Outcome, Pipe};
+use crate::transport::{Outcome, Pipe, is_flush_due};
 
 pub struct Tungstenite;
 
@@ -49,7 +49,7 @@ impl Connection for WebSocket<Pipe> {
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
         for number in 1..=times {
             self.write(Message::Binary(Bytes::from_static(message.bytes)))?;
-            if number % batch == 0 {
+            if is_flush_due(number, batch) {
                 self.flush()?;
             }
         }

@@ -10,7 +10,7 @@ use yawc::{CompressionLevel, Options, WebSocket};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{Outcome, Pipe, finish};
+use crate::transport::{Outcome, Pipe, finish, is_flush_due};
 
 pub struct Yawc;
 
@@ -60,7 +60,7 @@ impl Connection for WebSocket<Pipe> {
         finish(async {
             for number in 1..=times {
                 self.feed(Frame::binary(Bytes::from_static(message.bytes))).await?;
-                if number % batch == 0 {
+                if is_flush_due(number, batch) {
                     self.flush().await?;
                 }
             }
