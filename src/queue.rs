@@ -12,13 +12,14 @@ use bytes::{Buf, Bytes};
 
 /// A reference takes some 40 bytes and a slice of a vectored write; smaller bodies are copied, so that the queue's length
 /// bounds its memory.
-const MIN_SHARED: usize = 256;
+pub(crate) const MIN_SHARED: usize = 256;
+
+/// The same for what comes to an empty queue, where it takes neither. Beside a buffer that is in use a copy of so little is
+/// cheaper; beside one that no cache holds, as in a broadcast, it is three times as dear.
+const MIN_ALONE: usize = 64;
 
 /// Room for the control frames that the engine sends by itself.
 const SPARE: usize = 512;
-
-/// What a short frame asks for.
-const LEAST: usize = 48;
 
 /// How much room is initialised at a time.
 const ROOM: usize = 4096;
@@ -31,27 +32,23 @@ pub(crate) struct Queue {
     end: usize,
     /// How much of `own` is acknowledged.
     start: usize,
-    /// Boxed, since few connections ever send one: where there is none, all is one slice.
-    shared: Option<Box<Bodies>>,
     /// All bytes that are not acknowledged.
     length: usize,
     /// Counts all bytes acknowledged since the beginning.
     acknowledged: u64,
     /// How many bytes at the front a carrier has promised to its peer: they go out, whatever happens.
     pinned: usize,
+    /// The first shared body. It lies here, as mostly there is one at most, and a broadcast is bound by the memory it touches.
+    shared: Option<Inserted>,
+    /// Those behind it: there are none without a first.
+    #[allow(clippy::box_collection, reason = "few connections ever have one, and it has room for it in each")]
+    more: Option<Box<VecDeque<Inserted>>>,
 }
 
-#[derive(Debug, Default)]
-struct Bodies {
-    inserted: VecDeque<Inserted>,
-    /// Counts own bytes since the first of them, up to the first one in `own`.
-    base: u64,
-}
-
-/// A shared body and the count of own bytes that go before it.
+/// A shared body, and where in the queue's own bytes it stands.
 #[derive(Debug)]
 struct Inserted {
-    at: u64,
+    at: usize,
     body: Bytes,
 }
 
@@ -77,8 +74,14 @@ impl Queue {
         self.acknowledged >= position
     }
 
+    #[inline(never)]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.write(bytes.len(), |own| own.extend_from_slice(bytes));
+        if let Some(room) = self.room(bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.filled(bytes.len());
+        } else {
+            self.write(bytes.len(), |own| own.extend_from_slice(bytes));
+        }
     }
 
     /// Takes a buffer with the first bytes to be queued.
@@ -117,9 +120,9 @@ impl Queue {
         self.length += length;
     }
 
-    /// Makes room for some short frames.
-    pub(crate) fn make_room(&mut self) {
-        self.reserve(LEAST);
+    /// Makes room for some frames, of which one may take so much.
+    pub(crate) fn make_room(&mut self, least: usize) {
+        self.reserve(least);
         let length = self.own.capacity().min(self.end + ROOM);
         if self.own.len() < length {
             self.own.resize(length, 0);
@@ -141,39 +144,60 @@ impl Queue {
     }
 
     /// Appends a body: by reference, unless that would cost more than a copy.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, body: &Bytes) {
-        if body.len() < MIN_SHARED {
-            self.push(body);
-        } else {
-            self.length += body.len();
-            let shared = self.shared.get_or_insert_default();
-            shared.inserted.push_back(Inserted { at: shared.base + self.end as u64, body: body.clone() });
+        if body.len() < if self.is_empty() { MIN_ALONE } else { MIN_SHARED } {
+            return self.push(body);
         }
+        self.length += body.len();
+        let inserted = Inserted { at: self.end, body: body.clone() };
+        if self.shared.is_none() {
+            self.shared = Some(inserted);
+        } else {
+            self.insert_behind(inserted);
+        }
+    }
+
+    #[inline(never)]
+    fn insert_behind(&mut self, inserted: Inserted) {
+        self.more.get_or_insert_default().push_back(inserted);
+    }
+
+    /// Whether there is a second shared body. What held one is kept for the next, until it is released.
+    #[inline(always)]
+    fn has_more(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| !more.is_empty())
+    }
+
+    /// The shared bodies, in order.
+    fn bodies(&self) -> impl Iterator<Item = &Inserted> {
+        self.shared.iter().chain(self.more.iter().flat_map(|more| more.iter()))
     }
 
     /// The queue from its front, in slices.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let last = self.more.as_ref().and_then(|more| more.back()).or(self.shared.as_ref());
+        let last = self.own.get(last.map_or(self.start, |last| last.at)..self.end).unwrap_or_default();
         let mut from = self.start;
-        let between = self.shared.iter().flat_map(|shared| shared.bodies()).flat_map(move |(to, body)| {
-            let own = self.own.get(from..to).unwrap_or_default();
-            from = to;
+        let between = self.bodies().flat_map(move |Inserted { at, body }| {
+            let own = self.own.get(from..*at).unwrap_or_default();
+            from = *at;
             [own, body]
         });
-        let last = self.shared.as_ref().and_then(|shared| shared.inserted.back().map(|last| shared.index(last)));
-        let last = self.own.get(last.unwrap_or(self.start)..self.end);
-        between.chain([last.unwrap_or_default()]).filter(|slice| !slice.is_empty())
+        between.chain([last]).filter(|slice| !slice.is_empty())
     }
 
     /// Fills `out` with the queue's slices from its front; says how many it filled.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn fill<'a>(&'a self, out: &mut [std::io::IoSlice<'a>]) -> usize {
-        if self.shared.is_some() {
-            return self.fill_all(out);
-        }
-        let own = self.own.get(self.start..self.end).filter(|own| !own.is_empty());
-        own.zip(out.first_mut()).map_or(0, |(own, slot)| {
-            *slot = std::io::IoSlice::new(own);
+        let only = match &self.shared {
+            None => self.own.get(self.start..self.end),
+            Some(first) if self.start == self.end && !self.has_more() => Some(&first.body[..]),
+            Some(_) => return self.fill_all(out),
+        };
+        only.filter(|only| !only.is_empty()).zip(out.first_mut()).map_or(0, |(only, slot)| {
+            *slot = std::io::IoSlice::new(only);
             1
         })
     }
@@ -182,7 +206,7 @@ impl Queue {
     #[inline(never)]
     fn fill_all<'a>(&'a self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         // By hand, as the iterator of `slices` takes three times as long.
-        let (mut from, mut filled) = (self.start, 0);
+        let (mut from, mut filled, room) = (self.start, 0, out.len());
         let mut put = |slice: Option<&'a [u8]>| {
             if let Some(slice) = slice.filter(|slice| !slice.is_empty())
                 && let Some(slot) = out.get_mut(filled)
@@ -190,29 +214,59 @@ impl Queue {
                 *slot = std::io::IoSlice::new(slice);
                 filled += 1;
             }
-            filled < out.len()
         };
-        for (to, body) in self.shared.iter().flat_map(|shared| shared.bodies()) {
-            if !put(self.own.get(from..to)) || !put(Some(body)) {
-                return filled;
+        if let Some(first) = &self.shared {
+            put(self.own.get(from..first.at));
+            put(Some(&first.body));
+            from = first.at;
+        }
+        if let Some(more) = &self.more {
+            for next in more.iter().take(room) {
+                put(self.own.get(from..next.at));
+                put(Some(&next.body));
+                from = next.at;
             }
-            from = to;
         }
         put(self.own.get(from..self.end));
         filled
     }
 
+    /// Drops all bytes, as the transport took them, if that is easily done: there are some, `count` is no less, and no more
+    /// than one shared body is among them.
+    #[inline(always)]
+    pub(crate) fn acknowledge_all(&mut self, count: usize) -> bool {
+        // An empty queue's length wraps to more than any count.
+        if self.length.wrapping_sub(1) >= count || self.has_more() {
+            return false;
+        }
+        self.acknowledged += self.length as u64;
+        (self.start, self.end, self.length, self.pinned) = (0, 0, 0, 0);
+        self.shared = None;
+        true
+    }
+
     /// Drops `count` bytes off the front, or all: the transport took them. Says how many it were.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn acknowledge(&mut self, count: usize) -> usize {
         let count = count.min(self.length);
         self.length -= count;
         self.acknowledged += count as u64;
         self.pinned = self.pinned.saturating_sub(count);
-        self.start += match &mut self.shared {
-            None => count,
-            Some(shared) => shared.acknowledge(count, self.start, self.end),
-        };
+        let mut left = count;
+        while left > 0 {
+            let own = left.min(self.shared.as_ref().map_or(self.end, |first| first.at) - self.start);
+            self.start += own;
+            left -= own;
+            if let Some(first) = &mut self.shared {
+                let of_body = left.min(first.body.len());
+                left -= of_body;
+                if of_body == first.body.len() {
+                    self.shared = self.more.as_mut().and_then(|more| more.pop_front());
+                } else {
+                    first.body.advance(of_body);
+                }
+            }
+        }
         if self.start == self.end {
             self.end = 0;
             self.rebase();
@@ -268,53 +322,23 @@ impl Queue {
 
     /// Whether an empty queue holds on to memory.
     pub(crate) fn is_releasable(&self) -> bool {
-        self.is_empty() && (self.own.capacity() > 0 || self.shared.is_some())
+        self.is_empty() && (self.own.capacity() > 0 || self.more.is_some())
     }
 
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
             (self.own, self.end) = (Vec::new(), 0);
-            self.shared = None;
+            self.more = None;
         }
     }
 
+    /// Moves the beginning of the queue's own bytes to that of their buffer.
     fn rebase(&mut self) {
-        if let Some(shared) = &mut self.shared {
-            shared.base += self.start as u64;
+        if self.start > 0 {
+            let more = self.more.iter_mut().flat_map(|more| more.iter_mut());
+            self.shared.iter_mut().chain(more).for_each(|inserted| inserted.at -= self.start);
+            self.start = 0;
         }
-        self.start = 0;
-    }
-}
-
-impl Bodies {
-    /// The bodies, each with where it stands in the queue's own bytes.
-    fn bodies(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.inserted.iter().map(|inserted| (self.index(inserted), &inserted.body[..]))
-    }
-
-    fn index(&self, inserted: &Inserted) -> usize {
-        usize::try_from(inserted.at - self.base).unwrap_or(usize::MAX)
-    }
-
-    /// Drops so many bytes off the front of a queue whose own ones reach from `start` to `end`; says how many of those.
-    #[inline(never)]
-    fn acknowledge(&mut self, mut left: usize, start: usize, end: usize) -> usize {
-        let mut at = start;
-        while left > 0 {
-            let own = left.min(self.inserted.front().map_or(end, |inserted| self.index(inserted)) - at);
-            at += own;
-            left -= own;
-            if let Some(inserted) = self.inserted.front_mut() {
-                let of_body = left.min(inserted.body.len());
-                left -= of_body;
-                if of_body == inserted.body.len() {
-                    self.inserted.pop_front();
-                } else {
-                    inserted.body.advance(of_body);
-                }
-            }
-        }
-        at - start
     }
 }
 
@@ -331,17 +355,23 @@ mod tests {
         Push(Vec<u8>),
         Insert(Vec<u8>),
         Acknowledge(usize),
+        AcknowledgeAll(usize),
+        MakeRoom,
         Pin(usize),
         Clear,
         Release,
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let bytes = || prop_oneof![4 => prop::collection::vec(any::<u8>(), 0..9), 1 => Just(vec![3; 3000]), 1 => Just(vec![4; MIN_SHARED])];
+        let few = || prop::collection::vec(any::<u8>(), 0..9);
+        let many = || prop::sample::select(vec![MIN_ALONE - 1, MIN_ALONE, MIN_SHARED - 1, MIN_SHARED, 3000]);
+        let bytes = || prop_oneof![2 => few(), 1 => many().prop_map(|length| vec![3; length])];
         prop_oneof![
             6 => bytes().prop_map(Step::Push),
             4 => bytes().prop_map(Step::Insert),
             6 => prop_oneof![0usize..20, 0usize..9000].prop_map(Step::Acknowledge),
+            4 => prop_oneof![0usize..20, 0usize..9000].prop_map(Step::AcknowledgeAll),
+            2 => Just(Step::MakeRoom),
             2 => (0usize..3000).prop_map(Step::Pin),
             1 => Just(Step::Clear),
             1 => Just(Step::Release),
@@ -367,6 +397,14 @@ mod tests {
                         passed += model.drain(..count.min(model.len())).len() as u64;
                         pinned = pinned.saturating_sub(count);
                     }
+                    Step::AcknowledgeAll(count) => {
+                        if queue.acknowledge_all(count) {
+                            prop_assert!(!model.is_empty() && count >= model.len());
+                            passed += model.drain(..).len() as u64;
+                            pinned = 0;
+                        }
+                    }
+                    Step::MakeRoom => queue.make_room(48),
                     Step::Pin(count) => {
                         let from = queue.pin(count);
                         prop_assert_eq!(from, passed + pinned as u64);
@@ -386,7 +424,15 @@ mod tests {
                 }
                 let shown: Vec<u8> = queue.slices().flatten().copied().collect();
                 prop_assert_eq!(&shown, &model);
+                #[cfg(feature = "std")]
+                for room in [0, 1, 2, 3, 100] {
+                    let mut filled = vec![std::io::IoSlice::new(&[]); room];
+                    let count = queue.fill(&mut filled);
+                    let (filled, slices) = (filled[..count].iter().map(|slice| &slice[..]), queue.slices().take(room));
+                    prop_assert!(filled.eq(slices));
+                }
                 prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.pinned(), pinned);
                 prop_assert_eq!(queue.end(), passed + model.len() as u64);
             }
         }

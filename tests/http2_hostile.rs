@@ -670,6 +670,12 @@ fn pongs_that_nobody_reads_are_few() {
     report(format_args!("100 Pings on each of 100 sessions that read nothing: {} bytes", measured.peak));
     assert_eq!((victim.failed, victim.closed), (None, 0));
     assert!(measured.peak <= 100 * KIB, "{}", measured.peak);
+    // Once the windows open, the one that waited for room follows by itself.
+    let mut bytes: Vec<u8> = (0..100).flat_map(|count| number(WINDOW_UPDATE, nth(count), 1000)).collect();
+    victim.feed(&mut bytes);
+    let sent = victim.sent();
+    let pongs: usize = sent.iter().filter(|sent| sent.kind == DATA).map(|sent| sent.payload.len()).sum();
+    assert_eq!(pongs, 100 * 3 * 127);
 }
 
 /// A large body for everyone, and nobody gives a window: it is held once, and each stream as long as it may stall.

@@ -27,7 +27,7 @@ const MIB: usize = 1 << 20;
 #[test]
 fn a_connection_is_small() {
     report(format_args!("WebSocket: {} bytes, Server: {} bytes", size_of::<WebSocket>(), size_of::<Server>()));
-    assert!(size_of::<WebSocket>() <= 400, "{}", size_of::<WebSocket>());
+    assert!(size_of::<WebSocket>() <= 440, "{}", size_of::<WebSocket>());
     assert!(size_of::<Server>() <= 512, "{}", size_of::<Server>());
 }
 
@@ -213,7 +213,8 @@ fn an_idle_client_holds_its_key_generator() {
         report(format_args!("a client's handshake and first message: {measured:?}, {traffic:?}"));
         assert_eq!(client.poll_timeout(), Some((at(1), Timer::Release)));
         client.handle_timeout(at(1));
-        assert_eq!(held_since(start), signed(size_of::<ChaCha8Rng>()));
+        // What that draws at once, and beside it how much is used up.
+        assert_eq!(held_since(start), signed(size_of::<ChaCha8Rng>() + 16));
     }
 }
 

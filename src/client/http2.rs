@@ -537,12 +537,12 @@ impl Ended {
 impl Carried for Exchange {
     fn queue(&self) -> Option<&Queue> {
         match self {
-            Exchange::Open(websocket) => Some(websocket.queued()),
+            Exchange::Open(websocket) => Some(websocket.queue()),
             Exchange::Opening(_) | Exchange::Ended(_) => None,
         }
     }
 
-    fn prepare(&mut self) -> Option<&mut Queue> {
+    fn queue_mut(&mut self) -> Option<&mut Queue> {
         match self {
             Exchange::Open(websocket) => Some(websocket.queue_mut()),
             Exchange::Opening(_) | Exchange::Ended(_) => None,

@@ -296,6 +296,7 @@ impl Client {
     }
 
     /// The send half of a session, told the time; none if it is not open.
+    #[inline]
     pub fn tx(&mut self, id: SessionId, now: Instant) -> Option<&mut Sender> {
         Some(self.session(id)?.tx(now))
     }
@@ -332,22 +333,20 @@ impl Client {
 
     /// Shows what is queued for the transport: see [`WebSocket::transmit`].
     #[cfg(feature = "std")]
+    #[inline]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         match &mut self.phase {
-            Phase::Open(websocket) => websocket.queue().fill(out),
-            Phase::Opening(opening) => opening.queue.fill(out),
-            Phase::Http2(http2) => http2.fill(out),
-            Phase::Idle(_) | Phase::Ended(_) => 0,
+            Phase::Open(websocket) => websocket.transmit(out),
+            other => other.transmit(out),
         }
     }
 
     /// Whether something is queued for the transport.
+    #[inline]
     pub fn has_output(&self) -> bool {
         match &self.phase {
             Phase::Open(websocket) => websocket.has_output(),
-            Phase::Opening(opening) => !opening.queue.is_empty(),
-            Phase::Http2(http2) => http2.connection.has_output(),
-            Phase::Idle(_) | Phase::Ended(_) => false,
+            other => other.has_output(),
         }
     }
 
@@ -365,6 +364,9 @@ impl Client {
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
     pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
+        if let Phase::Open(websocket) = &mut self.phase {
+            return websocket.take(out, now);
+        }
         // Over HTTP/2 it is shown by and by.
         loop {
             let before = out.len();
@@ -377,14 +379,11 @@ impl Client {
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
+    #[inline]
     pub fn transmitted(&mut self, count: usize, now: Instant) {
         match &mut self.phase {
             Phase::Open(websocket) => websocket.transmitted(count, now),
-            Phase::Opening(opening) => {
-                opening.queue.acknowledge(count);
-            }
-            Phase::Http2(http2) => http2.transmitted(count, now),
-            Phase::Idle(_) | Phase::Ended(_) => {}
+            other => other.transmitted(count, now),
         }
     }
 
@@ -451,11 +450,11 @@ impl Client {
         }
     }
 
+    #[inline]
     fn session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
         match &mut self.phase {
-            Phase::Open(websocket) if id == SessionId::HTTP1 => Some(websocket),
-            Phase::Http2(http2) => http2.session(id.0),
-            _ => None,
+            Phase::Open(websocket) => (id == SessionId::HTTP1).then_some(websocket),
+            other => other.http2_session(id),
         }
     }
 
@@ -492,7 +491,49 @@ impl Client {
     }
 }
 
+// What a connection does that is not an open one of HTTP/1.1. Apart, so that the usual one does it in a few steps.
 impl Phase {
+    #[cfg(feature = "std")]
+    #[inline(never)]
+    fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        match self {
+            Phase::Open(websocket) => websocket.transmit(out),
+            Phase::Opening(opening) => opening.queue.fill(out),
+            Phase::Http2(http2) => http2.fill(out),
+            Phase::Idle(_) | Phase::Ended(_) => 0,
+        }
+    }
+
+    #[inline(never)]
+    fn has_output(&self) -> bool {
+        match self {
+            Phase::Open(websocket) => websocket.has_output(),
+            Phase::Opening(opening) => !opening.queue.is_empty(),
+            Phase::Http2(http2) => http2.connection.has_output(),
+            Phase::Idle(_) | Phase::Ended(_) => false,
+        }
+    }
+
+    #[inline(never)]
+    fn transmitted(&mut self, count: usize, now: Instant) {
+        match self {
+            Phase::Open(websocket) => websocket.transmitted(count, now),
+            Phase::Opening(opening) => {
+                opening.queue.acknowledge(count);
+            }
+            Phase::Http2(http2) => http2.transmitted(count, now),
+            Phase::Idle(_) | Phase::Ended(_) => {}
+        }
+    }
+
+    #[inline(never)]
+    fn http2_session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
+        match self {
+            Phase::Http2(http2) => http2.session(id.0),
+            _ => None,
+        }
+    }
+
     fn fail<'s>(&mut self, error: ResponseError, now: Instant) -> ClientEvent<'s> {
         *self = Ended::over(Body::Ended, 0, Cause::Fault, now);
         ClientEvent::Failed(SessionId::HTTP1, error)

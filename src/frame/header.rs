@@ -16,7 +16,7 @@ pub(crate) const MAX_CONTROL: usize = 125;
 
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
-const RSV1: u8 = 0x40;
+pub(crate) const RSV1: u8 = 0x40;
 const MASK: u8 = 0x80;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +196,19 @@ impl Header {
     //= rfc6455 5.3 MUST 1: the mask bit is set where there is a key
     #[inline(always)]
     pub(crate) fn encode(fin: bool, opcode: OpCode, length: u64, masking_key: Option<[u8; 4]>) -> Encoded {
-        let first = u128::from(opcode as u8 | if fin { FIN } else { 0 });
+        Header::encode_behind(Header::first(fin, opcode), length, masking_key)
+    }
+
+    /// The first byte.
+    #[inline(always)]
+    pub(crate) const fn first(fin: bool, opcode: OpCode) -> u8 {
+        opcode as u8 | if fin { FIN } else { 0 }
+    }
+
+    /// Writes the header that begins with this byte.
+    #[inline(always)]
+    pub(crate) fn encode_behind(first: u8, length: u64, masking_key: Option<[u8; 4]>) -> Encoded {
+        let first = u128::from(first);
         let (mask, key) = masking_key.map_or((0, 0), |key| (u128::from(MASK), u128::from(u32::from_le_bytes(key))));
         let (bits, size) = match (u8::try_from(length), u16::try_from(length)) {
             (Ok(length @ 0..=125), _) => (u128::from(length) << 8 | key << 16, 2),

@@ -126,9 +126,9 @@ pub(crate) fn copy(to: &mut [u8; SHORT], bytes: &[u8], key: Option<[u8; 4]>) {
     }
 }
 
-/// Copies `N` to twice `N` bytes, `N` of them from either end.
+/// Copies `N` to twice `N` bytes to the front of `to`, `N` of them from either end.
 #[inline(always)]
-fn copy_ends<const N: usize>(to: &mut [u8; SHORT], bytes: &[u8], key: Option<[u8; 4]>) {
+fn copy_ends<const N: usize>(to: &mut [u8], bytes: &[u8], key: Option<[u8; 4]>) {
     let from = bytes.len().wrapping_sub(N);
     let (Some(mut front), Some(mut back)) = (bytes.first_chunk::<N>().copied(), bytes.last_chunk::<N>().copied())
     else {
@@ -146,9 +146,20 @@ fn copy_ends<const N: usize>(to: &mut [u8; SHORT], bytes: &[u8], key: Option<[u8
     }
 }
 
-/// Copies `bytes` to `to`, which is as long, XORed with the key: whole blocks, and the last one apart, whatever they share.
+/// Copies a payload that is not short to `to`, which is as long, XORed with the key if there is one.
+#[inline(always)]
+pub(crate) fn copy_long(to: &mut [u8], bytes: &[u8], key: Option<[u8; 4]>) {
+    match (bytes.len(), key) {
+        (..=64, _) => copy_ends::<32>(to, bytes, key),
+        (..=128, _) => copy_ends::<64>(to, bytes, key),
+        (_, Some(key)) => copy_blocks(to, bytes, key),
+        (_, None) => to.copy_from_slice(bytes),
+    }
+}
+
+/// Copies more than 64 bytes: whole blocks, and the last one apart, whatever they share.
 #[inline]
-pub(crate) fn copy_long(to: &mut [u8], bytes: &[u8], key: [u8; 4]) {
+fn copy_blocks(to: &mut [u8], bytes: &[u8], key: [u8; 4]) {
     for (to, from) in to.as_chunks_mut::<64>().0.iter_mut().zip(bytes.as_chunks::<64>().0) {
         // Through a value of its own: written first and XORed in place, it would be read again from where it is written.
         let mut block = *from;
@@ -158,9 +169,6 @@ pub(crate) fn copy_long(to: &mut [u8], bytes: &[u8], key: [u8; 4]) {
     if let (Some(to), Some(mut back)) = (to.last_chunk_mut::<64>(), bytes.last_chunk().copied()) {
         xor(&mut back, rotate(key, bytes.len().wrapping_sub(64)));
         *to = back;
-    } else {
-        to.copy_from_slice(bytes);
-        apply(to, key);
     }
 }
 
@@ -233,13 +241,15 @@ mod tests {
             let mut appended = vec![7; offset];
             append(&mut appended, bytes, key);
             prop_assert_eq!(&appended[offset..], &expected[..]);
-            let mut copied = vec![7; bytes.len()];
-            copy_long(&mut copied, bytes, key);
-            prop_assert_eq!(&copied, &expected);
-            let (short, mut room) = (&bytes[..bytes.len().min(SHORT)], [7; SHORT]);
             for key in [None, Some(key)] {
+                let (short, mut room) = (&bytes[..bytes.len().min(SHORT)], [7; SHORT]);
                 copy(&mut room, short, key);
                 prop_assert_eq!(&room[..short.len()], naive(short, key.unwrap_or_default()));
+                for long in [bytes, &bytes[..bytes.len().min(200)]].into_iter().filter(|bytes| bytes.len() > SHORT) {
+                    let mut copied = vec![7; long.len()];
+                    copy_long(&mut copied, long, key);
+                    prop_assert_eq!(copied, naive(long, key.unwrap_or_default()));
+                }
             }
         }
 

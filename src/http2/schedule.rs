@@ -20,8 +20,8 @@ use crate::time::{Instant, Timer};
 pub(crate) trait Carried {
     /// What is queued.
     fn queue(&self) -> Option<&Queue>;
-    /// As it is to be sent.
-    fn prepare(&mut self) -> Option<&mut Queue>;
+    /// The same, to promise some of it.
+    fn queue_mut(&mut self) -> Option<&mut Queue>;
     /// Says that so many bytes of it were taken by the transport.
     fn transmitted(&mut self, count: usize, now: Instant);
     /// The same of bytes that the carrier has copied, at the time of the last call.
@@ -61,7 +61,7 @@ impl<S: Carried> Connection<S> {
             let Connection { streams, output, floods, deadlines, .. } = self;
             let Some(stream) = streams.get_mut(id).filter(|stream| !stream.ended_ours) else { continue };
             stream.is_ready = false;
-            let Some(queue) = stream.session.prepare() else { continue };
+            let Some(queue) = stream.session.queue_mut() else { continue };
             let waiting = queue.len() - queue.pinned();
             //= rfc9113 5.2.1 MUST 1: a sender keeps to the windows
             //= rfc9113 6.9.1 MUST NOT 1: no DATA is longer than either window
@@ -93,10 +93,7 @@ impl<S: Carried> Connection<S> {
             } else {
                 output.data(id, length, queue);
             }
-            if length < waiting {
-                stream.is_ready = true;
-                output.ready.push_back(id);
-            }
+            stream.wake(id, output);
         }
     }
 
@@ -178,7 +175,6 @@ impl<S: Carried> Connection<S> {
             let Connection { streams, output, deadlines, .. } = self;
             let Some(stream) = streams.get_mut(id) else { continue };
             stream.is_touched = false;
-            stream.session.prepare();
             if stream.session.has_news() {
                 has_news(id);
             }

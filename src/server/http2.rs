@@ -577,13 +577,13 @@ impl Exchange {
 impl Carried for Exchange {
     fn queue(&self) -> Option<&Queue> {
         match self {
-            Exchange::Open(websocket) => Some(websocket.queued()),
+            Exchange::Open(websocket) => Some(websocket.queue()),
             Exchange::Answered(answered) => Some(&answered.queue),
             Exchange::Deciding { .. } => None,
         }
     }
 
-    fn prepare(&mut self) -> Option<&mut Queue> {
+    fn queue_mut(&mut self) -> Option<&mut Queue> {
         match self {
             Exchange::Open(websocket) => Some(websocket.queue_mut()),
             Exchange::Answered(answered) => Some(&mut answered.queue),

@@ -52,13 +52,15 @@ impl fmt::Display for SessionId {
 /// A server's side of a transport connection, from its first byte to its end.
 ///
 /// It is driven like a [`WebSocket`]: see there, and the loop in the crate's documentation.
+// In this order: a message looks at the head, and into the first half of the phase.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Server {
+    opened: Instant,
     config: Arc<Config>,
-    phase: Phase,
     /// A head that came in pieces, or that nobody decided on while it was lent.
     head: Vec<u8>,
-    opened: Instant,
+    phase: Phase,
 }
 
 #[derive(Debug)]
@@ -292,6 +294,7 @@ impl Server {
     }
 
     /// The send half of a session, told the time; none if there is no such session, or none yet.
+    #[inline]
     pub fn tx(&mut self, id: SessionId, now: Instant) -> Option<&mut Sender> {
         Some(self.session(id)?.tx(now))
     }
@@ -335,22 +338,20 @@ impl Server {
 
     /// Shows what is queued for the transport: see [`WebSocket::transmit`].
     #[cfg(feature = "std")]
+    #[inline]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         match &mut self.phase {
-            Phase::Open(websocket) => websocket.queue().fill(out),
-            Phase::Answered(answered) if !answered.overdue => answered.queue.fill(out),
-            Phase::Http2(http2) => http2.fill(out),
-            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => 0,
+            Phase::Open(websocket) => websocket.transmit(out),
+            other => other.transmit(out),
         }
     }
 
     /// Whether something is queued for the transport.
+    #[inline]
     pub fn has_output(&self) -> bool {
         match &self.phase {
             Phase::Open(websocket) => websocket.has_output(),
-            Phase::Answered(answered) => !answered.overdue && !answered.queue.is_empty(),
-            Phase::Head(_) | Phase::Deciding { .. } => false,
-            Phase::Http2(http2) => http2.has_output(),
+            other => other.has_output(),
         }
     }
 
@@ -368,6 +369,10 @@ impl Server {
 
     /// Appends all that is queued to `out` and counts it as transmitted: see [`WebSocket::take`].
     pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
+        self.forget_head();
+        if let Phase::Open(websocket) = &mut self.phase {
+            return websocket.take(out, now);
+        }
         // Over HTTP/2 it is shown by and by.
         loop {
             let before = out.len();
@@ -380,17 +385,14 @@ impl Server {
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
+    #[inline]
     pub fn transmitted(&mut self, count: usize, now: Instant) {
-        self.forget_head();
+        if self.head.capacity() > 0 {
+            self.forget_head();
+        }
         match &mut self.phase {
             Phase::Open(websocket) => websocket.transmitted(count, now),
-            Phase::Answered(answered) => {
-                if answered.queue.acknowledge(count) > 0 {
-                    answered.waiting_since = now;
-                }
-            }
-            Phase::Head(_) | Phase::Deciding { .. } => {}
-            Phase::Http2(http2) => http2.transmitted(count, now),
+            other => other.transmitted(count, now),
         }
     }
 
@@ -481,11 +483,11 @@ impl Server {
         }
     }
 
+    #[inline]
     fn session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
         match &mut self.phase {
-            Phase::Open(websocket) if id == SessionId::HTTP1 => Some(websocket),
-            Phase::Http2(http2) => http2.session(id.0),
-            _ => None,
+            Phase::Open(websocket) => (id == SessionId::HTTP1).then_some(websocket),
+            other => other.http2_session(id),
         }
     }
 
@@ -548,7 +550,51 @@ impl Server {
     }
 }
 
+// What a connection does that is not an open one of HTTP/1.1. Apart, so that the usual one does it in a few steps.
 impl Phase {
+    #[cfg(feature = "std")]
+    #[inline(never)]
+    fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
+        match self {
+            Phase::Open(websocket) => websocket.transmit(out),
+            Phase::Answered(answered) if !answered.overdue => answered.queue.fill(out),
+            Phase::Http2(http2) => http2.fill(out),
+            Phase::Head(_) | Phase::Deciding { .. } | Phase::Answered(_) => 0,
+        }
+    }
+
+    #[inline(never)]
+    fn has_output(&self) -> bool {
+        match self {
+            Phase::Open(websocket) => websocket.has_output(),
+            Phase::Answered(answered) => !answered.overdue && !answered.queue.is_empty(),
+            Phase::Head(_) | Phase::Deciding { .. } => false,
+            Phase::Http2(http2) => http2.has_output(),
+        }
+    }
+
+    #[inline(never)]
+    fn transmitted(&mut self, count: usize, now: Instant) {
+        match self {
+            Phase::Open(websocket) => websocket.transmitted(count, now),
+            Phase::Answered(answered) => {
+                if answered.queue.acknowledge(count) > 0 {
+                    answered.waiting_since = now;
+                }
+            }
+            Phase::Head(_) | Phase::Deciding { .. } => {}
+            Phase::Http2(http2) => http2.transmitted(count, now),
+        }
+    }
+
+    #[inline(never)]
+    fn http2_session(&mut self, id: SessionId) -> Option<&mut WebSocket> {
+        match self {
+            Phase::Http2(http2) => http2.session(id.0),
+            _ => None,
+        }
+    }
+
     /// Queues a response, which is the last thing that this connection carries.
     //= rfc6455 7.2.2 MUST 1: a server that ends the handshake closes the connection
     fn answer(&mut self, response: &Response, to_head: bool, now: Instant) {

@@ -50,25 +50,27 @@ use crate::utf8;
 ///   out there.
 /// - After each of these, do what [`transport`](WebSocket::transport) says, and stop when
 ///   [`is_closed`](WebSocket::is_closed).
+// What each message touches lies side by side: here, and in the first fields of the sender.
 #[derive(Debug)]
+#[repr(C)]
 pub struct WebSocket {
-    receiver: Receiver,
-    sender: Sender,
+    /// The gate of the fast path: what is no shorter must take the plain one. 0, so everything, while a frame, a message or
+    /// a split header is under way, something is lent, the driver paused or the session is over, and where the configuration
+    /// asks for more than whole messages. The plain path opens it; whatever ends one of these states leads there.
+    whole_below: u32,
     role: Role,
-    ending: Ending,
-    /// When the session began.
-    opened: Instant,
     /// When a byte was last received.
     heard: Instant,
     /// When the transport took the keep-alive Ping that nothing has followed yet: the last instant while it is still queued,
     /// never where there is none.
     pinged: Instant,
+    sender: Sender,
+    receiver: Receiver,
+    ending: Ending,
+    /// When the session began.
+    opened: Instant,
     /// Since when the driver has not been feeding input.
     paused: Instant,
-    /// The gate of the fast path: what is no shorter must take the plain one. 0, so everything, while a frame, a message or
-    /// a split header is under way, something is lent, the driver paused or the session is over, and where the configuration
-    /// asks for more than whole messages. The plain path opens it; whatever ends one of these states leads there.
-    whole_below: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,6 +350,7 @@ impl WebSocket {
     }
 
     /// The send half, told the time: its methods then need no `now`.
+    #[inline]
     pub fn tx(&mut self, now: Instant) -> &mut Sender {
         self.sender.stamp(now);
         &mut self.sender
@@ -356,11 +359,13 @@ impl WebSocket {
     /// Shows what is queued: fills `out` with slices of it, in order, and returns how many it filled. Write them, then call
     /// [`transmitted`](WebSocket::transmitted). What was shown is shown again, unchanged, until then.
     #[cfg(feature = "std")]
+    #[inline]
     pub fn transmit<'a>(&'a mut self, out: &mut [std::io::IoSlice<'a>]) -> usize {
         self.queue().fill(out)
     }
 
     /// Whether something is queued for the transport.
+    #[inline]
     pub fn has_output(&self) -> bool {
         !self.sender.is_drained()
     }
@@ -377,8 +382,16 @@ impl WebSocket {
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.
+    #[inline]
     pub fn transmitted(&mut self, count: usize, now: Instant) {
-        self.sender.transmitted(count, now);
+        if !self.sender.transmitted_all(count, now) {
+            self.transmitted_some(count, now);
+        }
+    }
+
+    #[inline(never)]
+    fn transmitted_some(&mut self, count: usize, now: Instant) {
+        self.sender.transmitted_some(count, now);
         if self.pinged == Instant::LAST && !self.sender.is_asking() {
             // Only now can the peer answer the Ping.
             self.pinged = now.min(Instant::LAST);
@@ -437,19 +450,14 @@ impl WebSocket {
     }
 
     /// The queue as `transmit` shows it.
-    pub(crate) fn queue(&mut self) -> &Queue {
-        self.queue_mut()
+    #[inline]
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.sender.queue
     }
 
     /// The same, for a carrier that pins some of it.
     pub(crate) fn queue_mut(&mut self) -> &mut Queue {
-        self.sender.prepare();
         &mut self.sender.queue
-    }
-
-    /// The queue as it was last shown.
-    pub(crate) fn queued(&self) -> &Queue {
-        &self.sender.queue
     }
 
     /// Says that a carrier has copied the first `count` bytes, at the time of the last call to it or to this.

@@ -146,6 +146,11 @@ impl Prepared {
         self.plain.payload()
     }
 
+    /// What a session sends that agreed on no compression.
+    pub(super) fn plain(&self) -> &Framed {
+        &self.plain
+    }
+
     /// What a session sends that may compress for this window, and without context takeover.
     pub(super) fn variant(&self, window: Option<WindowBits>) -> &Framed {
         let fits = |(made_for, _): &&(WindowBits, Framed)| window.is_some_and(|window| *made_for <= window);
@@ -167,7 +172,8 @@ impl Framed {
         let mut frame = Vec::with_capacity(header.len() + payload.len());
         frame.extend_from_slice(header);
         frame.extend_from_slice(payload);
-        Framed { compressed, header: header.len(), frame: Bytes::from(frame) }
+        // A clone, since what was made from a `Vec` asks at each further one whether it is the first.
+        Framed { compressed, header: header.len(), frame: Bytes::from(frame).clone() }
     }
 
     pub(super) fn payload(&self) -> &[u8] {

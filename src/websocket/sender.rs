@@ -20,9 +20,9 @@ use crate::deflate::{Compressor, Direction};
 use crate::entropy::Keys;
 use crate::error::{CloseCode, SendError};
 use crate::event::{Kind, Message};
-use crate::frame::header::{Encoded, Header, MAX_CONTROL, OpCode};
+use crate::frame::header::{Encoded, Header, MAX_CONTROL, OpCode, RSV1};
 use crate::frame::mask;
-use crate::queue::Queue;
+use crate::queue::{MIN_SHARED, Queue};
 use crate::time::Instant;
 
 /// The send half of a session.
@@ -30,36 +30,47 @@ use crate::time::Instant;
 /// What is sent is queued, for [`transmit`](crate::WebSocket::transmit) to show: nothing here blocks, and nothing is ever
 /// dropped. When more is queued than [`Limits::output`](crate::Limits::output), messages are refused with
 /// [`SendError::Full`] until the transport has taken some.
+// What each message touches comes first: a broadcast is bound by how many lines of memory that is.
+#[repr(C)]
 pub struct Sender {
     pub(super) queue: Queue,
-    /// Only a client has keys, and what has keys masks.
-    keys: Option<Keys>,
-    /// The payload of the newest Ping, and whether its Pong is still to be queued.
-    pong: Vec<u8>,
-    pong_waits: bool,
-    /// Bytes of Pongs that are queued, and the position in the queue behind the last.
-    pongs: u16,
-    pong_end: u64,
-    /// The position behind the last Ping while open, and behind our Close from then on: until the transport has taken that,
-    /// no answer to it can be overdue.
-    asked_end: u64,
     /// The time of the call that this one belongs to.
     pub(super) now: Instant,
     /// When something was last queued, or taken by the transport.
     pub(super) last_sent: Instant,
-    /// Since when bytes have been queued and none of them was taken.
+    /// Since when bytes have been queued and none of them was taken; means nothing while there are none.
     pub(super) waiting_since: Instant,
+    /// The gate of messages: taken while less is queued. The limit, or 0 while a message is under way and when no data may
+    /// be sent any more.
+    ready_below: usize,
+    /// Only a client has keys, and what has keys masks.
+    keys: Option<Keys>,
+    /// What was agreed on for compression.
+    deflate: Option<DeflateParameters>,
+    /// Whether it matters what of the queue the transport takes: a Ping of ours or our Close is there, or a Pong waits.
+    is_attentive: bool,
+    /// Whether the Pong to the newest Ping is still to be queued. Only while others are.
+    pong_waits: bool,
+    state: State,
+    message: Option<Begun>,
+    /// Bytes of Pongs that are queued, and the position in the queue behind the last.
+    pongs: u16,
+    pong_end: u64,
+    /// The payload of the newest Ping.
+    pong: Vec<u8>,
+    /// The position behind the last Ping while open, and behind our Close from then on: until the transport has taken that,
+    /// no answer to it can be overdue.
+    asked_end: u64,
     /// When our Close went out, or the session ended; until it is out, when the transport last took something.
     pub(super) close_at: Instant,
     pub(super) config: Arc<Config>,
-    state: State,
-    message: Option<Begun>,
-    /// What was agreed on for compression.
-    deflate: Option<DeflateParameters>,
     /// The context for compressed messages. Where it is not to be kept, and comes from a pool, it is there only while one is
     /// under way.
     compressor: Option<Box<Compressor>>,
 }
+
+/// The room that a short frame is written to.
+const SHORT_FRAME: usize = Encoded::ROOM + mask::SHORT;
 
 /// When so many bytes of Pongs are queued, the next one waits: two of the longest.
 const MAX_PONGS: u16 = 2 * MAX_CONTROL as u16;
@@ -151,20 +162,22 @@ impl Sender {
     ) -> Sender {
         Sender {
             queue: Queue::default(),
-            keys,
-            pong: Vec::new(),
-            pong_waits: false,
-            pongs: 0,
-            pong_end: 0,
-            asked_end: 0,
             now,
             last_sent: now,
             waiting_since: Instant::NEVER,
-            close_at: Instant::NEVER,
-            config,
+            ready_below: config.limits.output,
+            keys,
+            deflate,
+            is_attentive: false,
+            pong_waits: false,
             state: State::Open,
             message: None,
-            deflate,
+            pongs: 0,
+            pong_end: 0,
+            pong: Vec::new(),
+            asked_end: 0,
+            close_at: Instant::NEVER,
+            config,
             compressor: None,
         }
     }
@@ -175,6 +188,7 @@ impl Sender {
     ///
     /// [`SendError::Full`] when the queue is at its limit, [`SendError::Closed`] when no data may be sent any more,
     /// [`SendError::MidMessage`] between [`begin`](Sender::begin) and [`finish`](Sender::finish).
+    #[inline]
     pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
         self.send_with(message, Compress::Auto)
     }
@@ -192,12 +206,19 @@ impl Sender {
     //= rfc6455 6.1 MUST 6: the last frame has FIN
     //= rfc7692 6.1 MUST 1: a compressed message is transformed, framed and marked
     //= rfc7692 6.1 MUST 2: a plain one is framed as it is
+    #[inline]
     pub fn send_with(&mut self, message: Message<'_>, compress: Compress) -> Result<(), SendError> {
+        self.send_as(message.kind(), message.as_bytes(), compress)
+    }
+
+    // Apart from its message, which would go through memory.
+    #[inline(never)]
+    fn send_as(&mut self, kind: Kind, payload: &[u8], compress: Compress) -> Result<(), SendError> {
         self.check_ready()?;
         if self.deflate.is_some() {
-            self.send_negotiated(message, compress);
+            self.send_negotiated(kind, payload, compress);
         } else {
-            self.write_frame(Rsv1::Clear, true, opcode(message.kind()), message.as_bytes());
+            self.write_frame(Rsv1::Clear, true, opcode(kind), payload);
         }
         Ok(())
     }
@@ -210,12 +231,18 @@ impl Sender {
     /// As [`send`](Sender::send).
     pub fn send_shared(&mut self, shared: &Shared) -> Result<(), SendError> {
         self.check_ready()?;
-        if self.keys.is_some() {
-            self.frame(Rsv1::Clear, true, opcode(shared.kind()), shared.as_bytes());
+        if self.keys.is_some() || shared.as_bytes().len() < MIN_SHARED {
+            self.write_frame(Rsv1::Clear, true, opcode(shared.kind()), shared.as_bytes());
         } else {
             let header = Header::encode(true, opcode(shared.kind()), shared.as_bytes().len() as u64, None);
             self.queueing();
-            self.queue.push(header.as_bytes());
+            if let Some(room) = self.queue.chunk::<{ Encoded::ROOM }>() {
+                header.put(room);
+                self.queue.filled(header.size());
+            } else {
+                self.queue.push(header.as_bytes());
+                self.queue.make_room(SHORT_FRAME);
+            }
             self.queue.insert(shared.bytes());
         }
         Ok(())
@@ -229,9 +256,7 @@ impl Sender {
     /// As [`send`](Sender::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         self.check_ready()?;
-        // What the window of the peer takes and ours does not would part them.
-        let window = self.direction().filter(|direction| !direction.takeover).map(|direction| direction.window);
-        let framed = prepared.variant(window);
+        let framed = if self.deflate.is_some() { self.variant(prepared) } else { prepared.plain() };
         if self.keys.is_some() {
             let rsv1 = if framed.compressed { Rsv1::Set } else { Rsv1::Clear };
             self.frame(rsv1, true, opcode(prepared.kind()), framed.payload());
@@ -253,6 +278,7 @@ impl Sender {
         self.check_ready()?;
         let context = self.context(compress, usize::MAX);
         self.message = Some(Begun { kind, continued: false, compressed: context.is_some() });
+        self.ready_below = 0;
         if context.is_some() {
             self.compressor = context;
         }
@@ -310,7 +336,7 @@ impl Sender {
             return Err(SendError::PingQueued);
         }
         self.frame(Rsv1::Clear, true, OpCode::Ping, payload);
-        self.asked_end = self.queue.end();
+        self.asked();
         Ok(())
     }
 
@@ -337,7 +363,7 @@ impl Sender {
             }
             self.state = State::Closing;
             self.close_at = self.now;
-            self.asked_end = self.queue.end();
+            self.asked();
             self.end_messages();
         }
     }
@@ -356,14 +382,16 @@ impl Sender {
     }
 
     /// Whether [`send`](Sender::send) would take a message now.
+    #[inline]
     pub fn is_ready(&self) -> bool {
-        self.check_ready().is_ok()
+        self.queue.len() < self.ready_below
     }
 
     /// Whether the queue is at its limit, so that a message would be refused with [`SendError::Full`]. Ask before each call of
     /// `receive`, not only before each read: one read may hold many messages. Keep what is left of the read, let the
     /// transport take some, and an echo never sees that error. Then call `receive` again even if nothing is left: of a
     /// compressed message there may be more to come.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.queue.len() >= self.config.limits.output
     }
@@ -378,6 +406,7 @@ impl Sender {
         self.deflate
     }
 
+    #[inline(always)]
     pub(super) fn stamp(&mut self, now: Instant) {
         self.now = now;
     }
@@ -400,9 +429,10 @@ impl Sender {
         self.state == State::Aborted
     }
 
-    /// Whether the transport has all that it will get for now.
+    /// Whether the transport has all that it will get for now. A Pong waits only where something else is queued.
+    #[inline(always)]
     pub(super) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && !self.pong_waits
+        self.queue.is_empty()
     }
 
     //= rfc6455 5.5.2 MUST 1: a Ping is answered with its payload
@@ -414,6 +444,7 @@ impl Sender {
             self.pong.extend_from_slice(payload);
             self.pong_waits = true;
             self.flush_pong(false);
+            self.is_attentive |= self.pong_waits;
         }
     }
 
@@ -429,7 +460,7 @@ impl Sender {
     pub(super) fn keep_alive_ping(&mut self) {
         if !self.is_asking() {
             self.frame(Rsv1::Clear, true, OpCode::Ping, &[]);
-            self.asked_end = self.queue.end();
+            self.asked();
         }
     }
 
@@ -452,7 +483,7 @@ impl Sender {
     /// No data goes out any more; what is queued still does.
     pub(super) fn end(&mut self) {
         if self.state == State::Open {
-            self.asked_end = self.queue.end();
+            self.asked();
         }
         if self.state != State::Aborted {
             self.state = State::Ended;
@@ -461,15 +492,18 @@ impl Sender {
         self.close_at = self.now;
     }
 
-    /// Makes the queue what `transmit` is to show.
+    /// Notes that the transport has taken all, if that is easily done and nobody waits for it.
     #[inline(always)]
-    pub(super) fn prepare(&mut self) {
-        if self.pong_waits {
-            self.flush_pong(false);
+    pub(super) fn transmitted_all(&mut self, count: usize, now: Instant) -> bool {
+        self.now = now;
+        let is_noted = !self.is_attentive && self.queue.acknowledge_all(count);
+        if is_noted {
+            self.last_sent = now;
         }
+        is_noted
     }
 
-    pub(super) fn transmitted(&mut self, count: usize, now: Instant) {
+    pub(super) fn transmitted_some(&mut self, count: usize, now: Instant) {
         self.now = now;
         let was_asking = self.is_asking();
         if self.queue.acknowledge(count) > 0 {
@@ -477,8 +511,10 @@ impl Sender {
                 self.close_at = now;
             }
             self.last_sent = now;
-            self.waiting_since = if self.is_drained() { Instant::NEVER } else { now };
+            self.waiting_since = now;
         }
+        self.flush_pong(false);
+        self.is_attentive = self.is_asking() || self.pong_waits;
     }
 
     pub(super) fn is_releasable(&self) -> bool {
@@ -495,16 +531,24 @@ impl Sender {
 
     //= rfc6455 6.1 MUST 2: messages are sent only while open
     //= rfc6455 6.1 MUST 3: and no more when that has ended
+    #[inline(always)]
     fn check_ready(&self) -> Result<(), SendError> {
-        if self.state != State::Open {
-            Err(SendError::Closed)
-        } else if self.message.is_some() {
-            Err(SendError::MidMessage)
-        } else if self.is_full() {
-            Err(SendError::Full)
-        } else {
-            Ok(())
+        if self.is_ready() { Ok(()) } else { Err(self.refusal()) }
+    }
+
+    #[cold]
+    fn refusal(&self) -> SendError {
+        match (self.state, self.message) {
+            (State::Open, None) => SendError::Full,
+            (State::Open, Some(_)) => SendError::MidMessage,
+            _ => SendError::Closed,
         }
+    }
+
+    /// What was last queued asks the peer for an answer.
+    fn asked(&mut self) {
+        self.asked_end = self.queue.end();
+        self.is_attentive = true;
     }
 
     fn part(&mut self, fin: bool, part: Message<'_>) -> Result<(), SendError> {
@@ -566,54 +610,72 @@ impl Sender {
     //= rfc6455 6.1 MUST 7: a client masks every frame
     //= rfc6455 6.1 MUST 8: every frame goes to the transport
     //= rfc6455 5.1 MUST NOT 1: a server masks none
+    //= rfc7692 6.1 MUST 1: RSV1 says that the message is compressed
     #[inline(always)]
     fn write_frame(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
         self.queueing();
-        if self.keys.is_none()
-            && let Some(room) = short_room(&mut self.queue, payload)
-        {
-            put_short(room, header(rsv1, fin, opcode, payload, None), payload, None);
-            self.queue.filled(2 + payload.len());
+        let first = Header::first(fin, opcode) | if rsv1 == Rsv1::Set { RSV1 } else { 0 };
+        if self.keys.is_some() {
+            self.write_masked(first, payload);
         } else {
-            self.write_other(rsv1, fin, opcode, payload);
+            self.write_with(None, first, payload);
         }
     }
 
-    // Apart, so that a server's short frame is a leaf that saves no register.
     #[inline(never)]
-    fn write_other(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
-        let Some(keys) = &mut self.keys else {
-            let header = header(rsv1, fin, opcode, payload, None);
-            let length = header.size() + payload.len();
-            if payload.len() > mask::SHORT
-                && let Some(room) = self.queue.room(length)
-            {
-                header.put(room).copy_from_slice(payload);
-                return self.queue.filled(length);
-            }
-            return self.write_anew(rsv1, fin, opcode, payload, None);
-        };
-        let key = keys.masking_key();
-        if let Some(room) = short_room(&mut self.queue, payload) {
-            put_short(room, header(rsv1, fin, opcode, payload, Some(key)), payload, Some(key));
-            return self.queue.filled(6 + payload.len());
+    fn write_masked(&mut self, first: u8, payload: &[u8]) {
+        if let Some(key) = self.keys.as_mut().and_then(Keys::masking_key) {
+            self.write_with(Some(key), first, payload);
+        } else {
+            self.draw_and_write(first, payload);
         }
-        let header = header(rsv1, fin, opcode, payload, Some(key));
+    }
+
+    #[cold]
+    fn draw_and_write(&mut self, first: u8, payload: &[u8]) {
+        if let Some(keys) = &mut self.keys {
+            keys.draw();
+            self.write_masked(first, payload);
+        }
+    }
+
+    #[inline(always)]
+    fn write_with(&mut self, key: Option<[u8; 4]>, first: u8, payload: &[u8]) {
+        if let Some(room) = short_room(&mut self.queue, payload) {
+            let header = Header::encode_behind(first, payload.len() as u64, key);
+            if let Some(room) = header.put(room).first_chunk_mut() {
+                mask::copy(room, payload, key);
+            }
+            self.queue.filled(header.size() + payload.len());
+        } else if let Some(key) = key {
+            self.write_long::<true>(first, payload, key);
+        } else {
+            self.write_long::<false>(first, payload, [0; 4]);
+        }
+    }
+
+    // Apart, so that a short frame is a leaf that saves no register.
+    #[inline(never)]
+    fn write_long<const MASKED: bool>(&mut self, first: u8, payload: &[u8], key: [u8; 4]) {
+        let key = MASKED.then_some(key);
+        let header = Header::encode_behind(first, payload.len() as u64, key);
         let length = header.size() + payload.len();
         if payload.len() > mask::SHORT
             && let Some(room) = self.queue.room(length)
         {
             mask::copy_long(header.put(room), payload, key);
-            return self.queue.filled(length);
+            self.queue.filled(length);
+        } else {
+            self.write_anew(first, payload, key);
         }
-        self.write_anew(rsv1, fin, opcode, payload, Some(key));
     }
 
     /// Writes a frame that the buffer has no room for, and if it is a short one, makes room for more of them. What is long is
     /// appended, as room for it would be written twice.
+    // The header is made again, as lending it would put it into memory for all that do have room.
     #[cold]
-    fn write_anew(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8], key: Option<[u8; 4]>) {
-        let header = header(rsv1, fin, opcode, payload, key);
+    fn write_anew(&mut self, first: u8, payload: &[u8], key: Option<[u8; 4]>) {
+        let header = Header::encode_behind(first, payload.len() as u64, key);
         self.queue.write(header.size() + payload.len(), |own| {
             own.extend_from_slice(header.as_bytes());
             match key {
@@ -622,10 +684,11 @@ impl Sender {
             }
         });
         if payload.len() <= mask::SHORT {
-            self.queue.make_room();
+            self.queue.make_room(SHORT_FRAME);
         }
     }
 
+    #[inline(always)]
     fn queueing(&mut self) {
         self.last_sent = self.now;
         if self.is_drained() {
@@ -640,23 +703,10 @@ impl fmt::Debug for Sender {
     }
 }
 
-#[inline(always)]
-fn header(rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8], key: Option<[u8; 4]>) -> Encoded {
-    let header = Header::encode(fin, opcode, payload.len() as u64, key);
-    if rsv1 == Rsv1::Set { header.compressed() } else { header }
-}
-
 /// Room for a short frame.
 #[inline(always)]
-fn short_room<'q>(queue: &'q mut Queue, payload: &[u8]) -> Option<&'q mut [u8; Encoded::ROOM + mask::SHORT]> {
+fn short_room<'q>(queue: &'q mut Queue, payload: &[u8]) -> Option<&'q mut [u8; SHORT_FRAME]> {
     if payload.len() <= mask::SHORT { queue.chunk() } else { None }
-}
-
-#[inline(always)]
-fn put_short(room: &mut [u8; Encoded::ROOM + mask::SHORT], header: Encoded, payload: &[u8], key: Option<[u8; 4]>) {
-    if let Some(room) = header.put(room).first_chunk_mut() {
-        mask::copy(room, payload, key);
-    }
 }
 
 fn opcode(kind: Kind) -> OpCode {

@@ -14,7 +14,7 @@ use sha1::{Digest, Sha1};
 
 use crate::engines::{Connection, Engine};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{self, Outcome, dry};
+use crate::transport::{self, Outcome, dry, is_flush_due};
 
 pub struct Memcpy;
 
@@ -175,7 +175,7 @@ impl<const SIMD: bool> Connection for Loop<SIMD> {
             } else {
                 self.output.extend_from_slice(message.bytes);
             }
-            if number % batch == 0 {
+            if is_flush_due(number, batch) {
                 flush(&mut self.output);
             }
         }

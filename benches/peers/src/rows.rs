@@ -216,7 +216,7 @@ impl Bench {
             return;
         }
         let wire = Wire::new(Role::Server, Kind::Binary, size, messages(size, READ), 1);
-        let batch = (READ / framed(Role::Client, size)).max(1);
+        let batch = (READ / framed(Role::Client, size)).max(1).next_power_of_two();
         let plain = Wire::new(Role::Client, Kind::Binary, size, wire.messages, 1);
         let contestants = self.receivers().map(|engine| {
             let mut connection = engine.connect(Role::Server, READ);

@@ -179,7 +179,7 @@ mod tests {
         fn queue(&self) -> Option<&Queue> {
             None
         }
-        fn prepare(&mut self) -> Option<&mut Queue> {
+        fn queue_mut(&mut self) -> Option<&mut Queue> {
             None
         }
         fn transmitted(&mut self, _: usize, _: Instant) {}

@@ -35,7 +35,12 @@ impl Gathered {
     pub(super) fn append(&mut self, piece: &[u8], key: [u8; 4], limit: u64) {
         let end = self.filled + piece.len();
         if let Some(room) = self.bytes.get_mut(self.filled..end) {
-            if key == [0; 4] { room.copy_from_slice(piece) } else { mask::copy_long(room, piece, key) }
+            if key == [0; 4] || piece.len() <= mask::SHORT {
+                room.copy_from_slice(piece);
+                mask::apply(room, key);
+            } else {
+                mask::copy_long(room, piece, Some(key));
+            }
         } else {
             self.bytes.truncate(self.filled);
             self.bytes.reserve_exact(growth(self.filled, self.bytes.capacity(), piece.len(), limit));

@@ -4,6 +4,7 @@
 //! peer's window holds is in it. Where not, any context will do: it comes from the pool, if there is one, and goes back when
 //! the message is queued.
 
+use super::super::prepared::Framed;
 use super::*;
 use crate::deflate::Pool;
 
@@ -32,8 +33,8 @@ impl Sender {
 
     /// Queues a message where compression was agreed on.
     #[inline(never)]
-    pub(super) fn send_negotiated(&mut self, message: Message<'_>, compress: Compress) {
-        let (opcode, plain) = (opcode(message.kind()), message.as_bytes());
+    pub(super) fn send_negotiated(&mut self, kind: Kind, plain: &[u8], compress: Compress) {
+        let opcode = opcode(kind);
         let Some(mut context) = self.context(compress, plain.len()) else {
             return self.frame(Rsv1::Clear, true, opcode, plain);
         };
@@ -46,6 +47,14 @@ impl Sender {
             self.frame(Rsv1::Clear, true, opcode, plain);
         }
         self.put_back(context);
+    }
+
+    /// What of a prepared message may be sent.
+    #[inline(never)]
+    pub(super) fn variant<'p>(&self, prepared: &'p Prepared) -> &'p Framed {
+        // What the window of the peer takes and ours does not would part them.
+        let window = self.direction().filter(|direction| !direction.takeover).map(|direction| direction.window);
+        prepared.variant(window)
     }
 
     /// What was agreed on for the messages that we send.
@@ -77,6 +86,7 @@ impl Sender {
 
     pub(super) fn end_message(&mut self) {
         self.message = None;
+        self.ready_below = self.config.limits.output;
         if let Some(context) = self.compressor.take() {
             self.put_back(context);
         }
@@ -85,6 +95,7 @@ impl Sender {
     /// No data is sent any more.
     pub(super) fn end_messages(&mut self) {
         self.message = None;
+        self.ready_below = 0;
         self.drop_context();
     }
 

@@ -18,7 +18,7 @@ use std::error::Error;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{Outcome, dry, finish};
+use crate::transport::{Outcome, dry, finish, is_flush_due};
 
 pub trait Engine {
     /// What the table calls it.
@@ -75,7 +75,7 @@ where
     finish(async {
         for number in 1..=times {
             sink.feed(message()).await?;
-            if number % batch == 0 {
+            if is_flush_due(number, batch) {
                 sink.flush().await?;
             }
         }
@@ -93,7 +93,7 @@ where
         for number in 1..=messages {
             let message = both.next().await.ok_or_else(dry)??;
             both.feed(message).await?;
-            if number % batch == 0 {
+            if is_flush_due(number, batch) {
                 both.flush().await?;
             }
         }

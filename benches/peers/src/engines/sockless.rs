@@ -16,7 +16,7 @@ use sockless::{
 
 use super::{Connection, Engine};
 use crate::traffic::{Outgoing, REQUEST, Role, Tally};
-use crate::transport::{self, Outcome, dry};
+use crate::transport::{self, Outcome, dry, is_flush_due};
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
@@ -39,7 +39,7 @@ const NOW: Instant = Instant::from_nanos(0);
 macro_rules! flush {
     ($side:expr) => {
         while $side.has_output() {
-            let mut slices = [IoSlice::new(&[]); 16];
+            let mut slices = [IoSlice::new(&[]); 4];
             let count = $side.transmit(&mut slices);
             let written = transport::write_vectored(&slices[..count]);
             $side.transmitted(written, NOW);
@@ -179,7 +179,7 @@ macro_rules! connection {
                         Form::Shared => tx.send_shared(&message.shared),
                         Form::Prepared => tx.send_prepared(&message.prepared),
                     }?;
-                    if number % batch == 0 || tx.is_full() {
+                    if is_flush_due(number, batch) || tx.is_full() {
                         flush!(self.side);
                     }
                 }

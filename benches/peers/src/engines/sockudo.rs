@@ -13,7 +13,7 @@ use sockudo_ws::{CompressedWebSocketStream, Config, WebSocketStream};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{self, Outcome, Pipe, dry, finish};
+use crate::transport::{self, Outcome, Pipe, dry, finish, is_flush_due};
 
 pub struct Stream;
 
@@ -154,7 +154,7 @@ macro_rules! connection {
                 let message = Message::Binary(message.given());
                 for number in 1..=times {
                     self.protocol.encode_message(&message, &mut self.output)?;
-                    if number % batch == 0 {
+                    if is_flush_due(number, batch) {
                         self.flush();
                     }
                 }

@@ -10,7 +10,7 @@ use soketto::{Data, Receiver, Sender};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{Outcome, Pipe, finish};
+use crate::transport::{Outcome, Pipe, finish, is_flush_due};
 
 type Buffered = BufReader<BufWriter<Pipe>>;
 
@@ -67,7 +67,7 @@ impl Connection for Both {
         finish(async {
             for number in 1..=times {
                 self.sender.send_binary(message.bytes).await?;
-                if number % batch == 0 {
+                if is_flush_due(number, batch) {
                     self.sender.flush().await?;
                 }
             }
@@ -81,7 +81,7 @@ impl Connection for Both {
                 self.message.clear();
                 self.receiver.receive_data(&mut self.message).await?;
                 self.sender.send_binary_mut(&mut self.message).await?;
-                if number % batch == 0 {
+                if is_flush_due(number, batch) {
                     self.sender.flush().await?;
                 }
             }

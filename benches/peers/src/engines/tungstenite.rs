@@ -8,7 +8,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{Outcome, Pipe};
+use crate::transport::{Outcome, Pipe, is_flush_due};
 
 pub struct Tungstenite;
 
@@ -48,7 +48,7 @@ impl Connection for WebSocket<Pipe> {
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
         for number in 1..=times {
             self.write(Message::Binary(message.given()))?;
-            if number % batch == 0 {
+            if is_flush_due(number, batch) {
                 self.flush()?;
             }
         }
@@ -59,7 +59,7 @@ impl Connection for WebSocket<Pipe> {
         for number in 1..=messages {
             let message = self.read()?;
             self.write(message)?;
-            if number % batch == 0 {
+            if is_flush_due(number, batch) {
                 self.flush()?;
             }
         }

@@ -9,7 +9,7 @@ use yawc::{CompressionLevel, DeflatePool, Options, WebSocket};
 
 use super::{Connection, Engine, LIMIT};
 use crate::traffic::{Outgoing, Role, Tally};
-use crate::transport::{Outcome, Pipe, finish};
+use crate::transport::{Outcome, Pipe, finish, is_flush_due};
 
 thread_local! {
     /// For all connections, as ours have one.
@@ -70,7 +70,7 @@ impl Connection for WebSocket<Pipe> {
             for number in 1..=messages {
                 let frame = self.next_frame().await?;
                 self.feed(frame).await?;
-                if number % batch == 0 {
+                if is_flush_due(number, batch) {
                     self.flush().await?;
                 }
             }
