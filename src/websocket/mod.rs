@@ -194,31 +194,22 @@ impl WebSocket {
         match self.role {
             Role::Server => {
                 if let Some(place) = self.whole::<true, 0>(input) {
-                    return self.lend_whole::<true, E>(input, place, now, wrap);
+                    return self.lend_whole::<true, 0, E>(input, place, now, wrap);
+                }
+                if let Some(place) = self.whole::<true, 2>(input) {
+                    return self.lend_whole::<true, 2, E>(input, place, now, wrap);
                 }
             }
             Role::Client => {
                 if let Some(place) = self.whole::<false, 0>(input) {
-                    return self.lend_whole::<false, E>(input, place, now, wrap);
+                    return self.lend_whole::<false, 0, E>(input, place, now, wrap);
                 }
-                // A server's payload is not masked, however long.
                 if let Some(place) = self.whole::<false, 2>(input) {
-                    return self.lend_whole::<false, E>(input, place, now, wrap);
+                    return self.lend_whole::<false, 2, E>(input, place, now, wrap);
                 }
             }
         }
-        self.receive_longer(input, now).map(wrap)
-    }
-
-    // Apart, as the masking of long payloads would cost short ones the registers that must be saved for it.
-    #[inline(never)]
-    fn receive_longer<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8], now: Instant) -> Option<Incoming<'s>> {
-        if self.role == Role::Server
-            && let Some(place) = self.whole::<true, 2>(input)
-        {
-            return self.lend_whole::<true, _>(input, place, now, |incoming| incoming);
-        }
-        self.receive_plain(input, now)
+        self.receive_plain(input, now).map(wrap)
     }
 
     #[inline(never)]
@@ -259,7 +250,7 @@ impl WebSocket {
     }
 
     #[inline(always)]
-    fn lend_whole<'s, 'i: 's, const MASKED: bool, E>(
+    fn lend_whole<'s, 'i: 's, const MASKED: bool, const LENGTH_BYTES: usize, E>(
         &'s mut self,
         input: &mut &'i mut [u8],
         place: Range<usize>,
@@ -269,7 +260,7 @@ impl WebSocket {
         let (frame, rest) = core::mem::take(input).split_at_mut_checked(place.end)?;
         let (header, payload) = frame.split_at_mut_checked(place.start)?;
         *input = rest;
-        if self.take_whole::<MASKED>(header, payload, now) == Kind::Text {
+        if self.take_whole::<MASKED, LENGTH_BYTES>(header, payload, now) == Kind::Text {
             return match utf8::validate_apart(payload) {
                 Some(text) => Some(wrap(Incoming { event: Event::Message(Message::Text(text)), tx: &mut self.sender })),
                 None => self.lend_no_text().map(wrap),
@@ -279,9 +270,14 @@ impl WebSocket {
     }
 
     #[inline(always)]
-    fn take_whole<const MASKED: bool>(&mut self, header: &[u8], payload: &mut [u8], now: Instant) -> Kind {
+    fn take_whole<const MASKED: bool, const LENGTH_BYTES: usize>(
+        &mut self,
+        header: &[u8],
+        payload: &mut [u8],
+        now: Instant,
+    ) -> Kind {
         if MASKED && let Some(key) = header.last_chunk() {
-            mask::apply(payload, *key);
+            if LENGTH_BYTES == 0 { mask::apply(payload, *key) } else { mask::apply_apart(payload, *key) }
         }
         self.sender.stamp(now);
         self.heard = now;
@@ -512,7 +508,7 @@ impl WebSocket {
         let Some(place) = place else { return self.locate_plain(input, now) };
         let frame = input.get_mut(..place.end).unwrap_or_default();
         let (header, payload) = frame.split_at_mut_checked(place.start).unwrap_or_default();
-        let kind = self.take_whole::<MASKED>(header, payload, now);
+        let kind = self.take_whole::<MASKED, 0>(header, payload, now);
         (place.end, Some(Found::Event(Located::Message { kind, place: Place::Input(place) })))
     }
 
