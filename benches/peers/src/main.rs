@@ -33,6 +33,7 @@ use std::{env, fs, io};
 use lexopt::prelude::*;
 
 use crate::probes::Judged;
+use crate::rounds::Figures;
 use crate::rows::{Bench, PARTS};
 use crate::transport::Failure;
 
@@ -152,6 +153,12 @@ fn run() -> Result<(), Failure> {
         bench.run(part);
         let rows: Vec<_> = bench.rows.iter().filter(|row| row.part == part).collect();
         println!("{title} ({part}):\n\n{}", table::show(&rows, &judged));
+        if part == "connections"
+            && let Some(most) = rows.last()
+            && let Some(ours) = most.figures.iter().find(|figures| figures.name == "sockless").and_then(Figures::median)
+        {
+            println!("{}\n", short::a_million(&most.title, ours));
+        }
     }
     if wanted("limits") {
         let rows = rows::limits(arguments.rounds, bench.sample);
