@@ -20,7 +20,7 @@
 
 mod load;
 #[path = "../../peers/src/machine.rs"]
-#[allow(dead_code, reason = "the versions are those of another lock file")]
+#[allow(dead_code, reason = "the other bench says more of it")]
 mod machine;
 mod servers;
 mod table;
@@ -83,6 +83,7 @@ fn main() -> Result<(), Failure> {
     let start = Instant::now();
     build()?;
     succeed(Command::new("taskset").args(["-cp", "1", &std::process::id().to_string()]).stdout(Stdio::null()))?;
+    let version = |name| machine::version(include_str!("../Cargo.lock"), name);
     let machine = format!(
         "{}, {}, Linux {}, load {} when it began; medians of {} rounds of {} ms, ± half of their range. {}.",
         machine::date(),
@@ -137,13 +138,6 @@ fn build() -> Result<(), Failure> {
 
 fn succeed(command: &mut Command) -> Result<(), Failure> {
     if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
-}
-
-/// The version of a package, as it was locked.
-fn version(package: &str) -> &'static str {
-    let mut lines = include_str!("../Cargo.lock").lines();
-    lines.find(|line| line.strip_prefix("name = ").is_some_and(|name| name.trim_matches('"') == package));
-    lines.next().and_then(|line| line.strip_prefix("version = ")).map_or("?", |version| version.trim_matches('"'))
 }
 
 /// A server under way, on the first core.

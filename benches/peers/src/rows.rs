@@ -23,8 +23,8 @@ pub const PARTS: [(&str, &str); 11] = [
     ("client-receive", "Client receives, time a message"),
     (
         "send",
-        "Server sends, time a message; who lends the payload to the transport copies nothing here, whatever its size \
-         (a kernel would copy it, as it would what was copied before: for a whole server, add the column memcpy to each)",
+        "Server sends, time a message; who lends the payload to the transport copies nothing here, whatever its size (a \
+         kernel would copy it, as it would what was copied before: for a whole server, add the column memcpy to each)",
     ),
     ("client-send", "Client sends, with a new key from a strong source a frame, time a message"),
     ("echo", "Server echoes, time a message"),

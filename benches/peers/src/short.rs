@@ -63,9 +63,9 @@ fn scaling(figures: &Value) -> String {
 pub fn a_million(title: &str, nanoseconds: f64) -> String {
     let size = size_of::<Server>();
     format!(
-        "A million connections would need {size} MB for the engine while they are idle ({size} B each, and nothing on the \
-         heap: tests/memory.rs), and {} of one core for a message from each, if one costs no more than {title}, {}. What the \
-         kernel, TLS and the application need comes on top.",
+        "A million connections would need {size} MB for the engine while they are idle ({size} B each, and nothing on \
+         the heap: tests/memory.rs), and {} of one core for a message of 125 B from each, by what one costs {title} ({}). \
+         What the kernel, TLS and the application need comes on top.",
         time(nanoseconds * 1e6),
         time(nanoseconds),
     )
