@@ -1,11 +1,11 @@
 //! How fast are masking, receiving, sending and opening, for messages of 16 bytes to 1 MiB?
 //!
-//! `cargo bench --features fuzzing`, or with a name behind it, such as `receive/server`. Throughput is in messages and in
-//! bytes of payload. Nothing is read or written: what is timed is the engine alone, driven as a transport would.
+//! `cargo bench --features fuzzing`, or with a name behind it, such as `receive/server`. Throughput is in messages and
+//! in bytes of payload. Nothing is read or written: what is timed is the engine alone, driven as a transport would.
 //!
-//! Receiving changes the read buffer, so each read is copied into it afresh: the copy is not timed, as it stands for the
-//! kernel's; `refill` says what it costs. Messages come back to back, in reads of 64 KiB that cut them wherever they
-//! end. Text is ASCII. A payload is sent when `transmit` has shown it and `transmitted` has dropped it.
+//! Receiving changes the read buffer, so each read is copied into it afresh: the copy is not timed, as it stands for
+//! the kernel's; `refill` says what it costs. Messages come back to back, in reads of 64 KiB that cut them wherever
+//! they end. Text is ASCII. A payload is sent when `transmit` has shown it and `transmitted` has dropped it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot set itself up is to say so")]
 

@@ -1,4 +1,5 @@
-//! How do blocking sockets drive the engine? A thread for each connection, and the engine's deadline for whatever blocks.
+//! How do blocking sockets drive the engine? A thread for each connection, and the engine's deadline for whatever
+//! blocks.
 //!
 //! `cargo run --example blocking -- 127.0.0.1:5001` echoes every message.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]

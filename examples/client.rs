@@ -1,7 +1,9 @@
-//! How does a client drive the engine? It reads and writes at the same time, and what it waits for is a closure over events.
+//! How does a client drive the engine? It reads and writes at the same time, and what it waits for is a closure over
+//! events.
 //!
-//! `cargo run --release --example client -- ws://127.0.0.1:5000/ws` is a conversation: each line goes out as a text message.
-//! It speaks TLS for `wss:`, and HTTP/2 if it is told to. `--check` tests an echo server, `--autobahn` lets Autobahn's fuzzing server test the engine.
+//! `cargo run --release --example client -- ws://127.0.0.1:5000/ws` is a conversation: each line goes out as a text
+//! message. It speaks TLS for `wss:`, and HTTP/2 if it is told to. `--check` tests an echo server, `--autobahn` lets
+//! Autobahn's fuzzing server test the engine.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]
 
 use std::cell::Cell;

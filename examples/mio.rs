@@ -1,7 +1,8 @@
-//! How does an event loop drive the engine? On one thread, with one read buffer for all connections: the engine takes all of
-//! a read and leaves nothing behind, so an idle connection needs none.
+//! How does an event loop drive the engine? On one thread, with one read buffer for all connections: the engine takes
+//! all of a read and leaves nothing behind, so an idle connection needs none.
 //!
-//! However many are open, a wake-up turns to those that have news: mio tells of sockets, and the deadlines are kept in order.
+//! However many are open, a wake-up turns to those that have news: mio tells of sockets, and the deadlines are kept in
+//! order. What is missing of a long message is read where it belongs.
 //!
 //! `cargo run --example mio -- 127.0.0.1:5001` echoes every message.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]
@@ -18,8 +19,9 @@ use sockless::{Clock, Config, Instant};
 
 const LISTENER: Token = Token(0);
 
-/// Whether a read that does not fill the buffer has emptied the socket, so that whatever comes next is an event: epoll(7)
-/// says so, and every second read is spared. Elsewhere wait for `WouldBlock`, as mio asks: on Windows, nothing is told before.
+/// Whether a read that does not fill the buffer has emptied the socket, so that whatever comes next is an event:
+/// epoll(7) says so, and every second read is spared. Elsewhere wait for `WouldBlock`, as mio asks: on Windows, nothing
+/// is told before.
 const SHORT_IS_ALL: bool = cfg!(target_os = "linux");
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -120,8 +122,8 @@ impl Driver {
                 self.peers.remove(&token);
                 continue;
             }
-            // A deadline that becomes sooner is listed anew. One that moves back, as most do with every message, is not: when
-            // its entry comes, nothing is due, and what the deadline is by then is listed.
+            // A deadline that becomes sooner is listed anew. One that moves back, as most do with every message, is not:
+            // when its entry comes, nothing is due, and what the deadline is by then is listed.
             if let Some((deadline, _)) = peer.connection.server.poll_timeout()
                 && peer.listed.is_none_or(|listed| deadline < listed)
             {
@@ -144,8 +146,8 @@ struct Peer {
 }
 
 impl Peer {
-    /// Reads once, since others wait, unless there is output that the socket does not take: such a peer is not listened to.
-    /// True if it is to have another turn, though no event may ask for it.
+    /// Reads once, since others wait, unless there is output that the socket does not take: such a peer is not listened
+    /// to. True if it is to have another turn, though no event may ask for it.
     fn turn(&mut self, buffer: &mut [u8], now: Instant) -> bool {
         if !self.write(now) {
             return false;

@@ -1,8 +1,8 @@
-//! How does tokio drive the engine? One task for each connection, which waits for a read, a write or the deadline, whatever
-//! comes first.
+//! How does tokio drive the engine? One task for each connection, which waits for a read, a write or the deadline,
+//! whatever comes first.
 //!
-//! The others are then cancelled, and nothing is lost by it: `transmit` only shows what is to be written, and what was not
-//! acknowledged is shown again.
+//! The others are then cancelled, and nothing is lost by it: `transmit` only shows what is to be written, and what was
+//! not acknowledged is shown again.
 //!
 //! `cargo run --example tokio -- 127.0.0.1:5001` echoes every message.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]

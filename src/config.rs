@@ -102,8 +102,8 @@ pub struct Limits {
     /// honest messages of zeros or blanks reach it, and so does, with context takeover, one that was sent before. It is judged
     /// as a message comes in: one that only evens out towards its end may pass or not, as its reads are cut.
     pub ratio: u32,
-    /// Bytes in a frame, as they are on the wire. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code 1009, at the header. By default
-    /// `u64::MAX`: a frame is a part of a message, whose limit bounds it.
+    /// Bytes in a frame, as they are on the wire. Beyond: [`Error::FrameTooBig`](crate::Error::FrameTooBig), close code
+    /// 1009, at the header. By default `u64::MAX`: a frame is a part of a message, whose limit bounds it.
     pub frame: u64,
     /// Frames in a message, empty ones too. Beyond: [`Error::TooManyFragments`](crate::Error::TooManyFragments), close
     /// code 1008. Default 1024.
@@ -247,8 +247,9 @@ pub enum Delivery {
     /// Whole, as [`Event::Message`](crate::Event::Message).
     #[default]
     Messages,
-    /// In pieces as they arrive, as [`Event::Chunk`](crate::Event::Chunk): nothing is held but a character cut in two, and of a compressed message
-    /// some 32 KiB. One byte may bring out many pieces, so go by the `None` of `receive`, not by what is left of the input.
+    /// In pieces as they arrive, as [`Event::Chunk`](crate::Event::Chunk): nothing is held but a character cut in two, and
+    /// of a compressed message some 32 KiB. One byte may bring out many pieces, so go by the `None` of `receive`, not by
+    /// what is left of the input.
     Chunks,
 }
 

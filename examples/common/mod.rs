@@ -11,11 +11,12 @@ use sockless::{
     ServerEvent, SessionId, Transport,
 };
 
-/// The size of a read: such that messages of 64 KiB come whole, most of the time, which spares a read and a copy of each.
+/// The size of a read: such that messages of 64 KiB come whole, most of the time, which spares a read and a copy of
+/// each.
 pub(crate) const READ: usize = 128 << 10;
 
-/// The drivers read only while nothing waits to be written, which is all of their back-pressure. So the output queue must
-/// take what one read can echo, a message that it ends and `READ` bytes more, and no echo meets `SendError::Full`.
+/// The drivers read only while nothing waits to be written, which is all of their back-pressure. So the output queue
+/// must take what one read can echo, a message that it ends and `READ` bytes more, and no echo meets `SendError::Full`.
 pub(crate) fn config() -> Arc<Config> {
     let message = 1 << 20;
     let limits = Limits { message, output: message as usize + READ, ..Limits::default() };
@@ -39,7 +40,7 @@ impl Connection {
         Connection { server: Server::new(Arc::clone(config), now), session: None, is_shut: false }
     }
 
-    /// What came of a write: the transport took perhaps not all that `transmit` showed, and the rest will be shown again.
+    /// What came of a write: the transport took perhaps not all that `transmit` showed, and the rest is shown again.
     pub(crate) fn written(&mut self, result: io::Result<usize>, now: Instant) {
         match result {
             Ok(count) => self.server.transmitted(count, now),
@@ -53,15 +54,17 @@ impl Connection {
         }
     }
 
-    /// While output waits, the drivers read nothing. The session is told so: the peer's silence is then not its own. A driver that
-    /// can write without waiting need not say it before: what comes behind a pause costs the engine a closer look.
+    /// While output waits, the drivers read nothing. The session is told so: the peer's silence is then not its own. A
+    /// driver that can write without waiting need not say it before: what comes behind a pause costs the engine a closer
+    /// look.
     pub(crate) fn pause(&mut self, now: Instant) {
         if let Some(id) = self.session {
             self.server.pause(id, now);
         }
     }
 
-    /// What came of a read into so much room of a long message, and behind that into `buffer`, which is free again afterwards.
+    /// What came of a read into so much room of a long message, and behind that into `buffer`, which is free again
+    /// afterwards.
     pub(crate) fn read(&mut self, result: io::Result<usize>, room: usize, buffer: &mut [u8], now: Instant) {
         let mut input = &mut [][..];
         match result {
@@ -75,8 +78,8 @@ impl Connection {
         self.receive(input, now);
     }
 
-    /// Lets the engine have what was read, if anything, and then the time. In this order: what came before a deadline passed
-    /// counts, even if the driver was late to see it.
+    /// Lets the engine have what was read, if anything, and then the time. In this order: what came before a deadline
+    /// passed counts, even if the driver was late to see it.
     pub(crate) fn receive(&mut self, mut input: &mut [u8], now: Instant) {
         while let Some(event) = self.server.receive(&mut input, now) {
             react(event, &mut self.session);

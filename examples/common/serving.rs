@@ -1,9 +1,9 @@
-//! How do the echo server and the testbed serve? A task for each connection, which reads and writes at the same time, and a
-//! [`Handler`] for each request, which does not see whether that came over HTTP/1.1 or HTTP/2, with TLS or without.
+//! How do the echo server and the testbed serve? A task for each connection, which reads and writes at the same time,
+//! and a [`Handler`] for each request, which does not see whether that came over HTTP/1.1 or HTTP/2, with TLS or without.
 //!
-//! Unlike in the three small drivers beside, reading goes on while output waits, until the handler has enough: a Close is then
-//! seen in the middle of a long answer. Over HTTP/2 it always goes on: what lets one session go on may lie behind what another
-//! has no room for.
+//! Unlike in the three small drivers beside, reading goes on while output waits, until the handler has enough: a Close
+//! is then seen in the middle of a long answer. Over HTTP/2 it always goes on: what lets one session go on may lie
+//! behind what another has no room for.
 #![allow(clippy::indexing_slicing, reason = "no count is larger than what it counts")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

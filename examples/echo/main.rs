@@ -1,7 +1,7 @@
 //! What does the engine look like from a browser? A server for a page and the WebSocket that it talks to, which echoes.
 //!
-//! `cargo run --release --example echo`, then open <http://127.0.0.1:5000/>; or <https://127.0.0.1:5001/>, if your browser lets
-//! itself be told to trust a certificate that was just made: there it speaks HTTP/2.
+//! `cargo run --release --example echo`, then open <http://127.0.0.1:5000/>; or <https://127.0.0.1:5001/>, if your
+//! browser lets itself be told to trust a certificate that was just made: there it speaks HTTP/2.
 
 #[path = "../common/serving.rs"]
 mod serving;

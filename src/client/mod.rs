@@ -89,7 +89,7 @@ enum News {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientEvent<'s> {
-    /// The WebSocket is open. Boxed, as is the next head: every event would have its size.
+    /// The WebSocket is open. Boxed, as is the head in [`Refused`](ClientEvent::Refused): every event would be as large.
     Open(Box<Opened<'s>>),
     /// Something happened on a session.
     Session(SessionId, Incoming<'s>),

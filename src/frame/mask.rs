@@ -1,8 +1,8 @@
 //! How is a payload masked and unmasked at memory speed? (RFC 6455 §5.3)
 //!
 //! Both directions are the same XOR with a 4-byte key that repeats. The loops run over 64-byte blocks of `u32` words,
-//! which the compiler turns into the widest vectors that the target has; a tail of 8-, 4- and 1-byte steps keeps short
-//! payloads cheap. [`apply`] works in place; [`append`] does it while copying, for payloads that are kept anyway.
+//! which the compiler turns into the widest vectors that the target has. Short payloads take no loop: two words from either
+//! end, which may overlap. [`apply`] works in place; [`copy`], [`copy_long`] and [`append`] do it while copying.
 //! A payload that comes in pieces keeps its phase by [`rotate`]: the key's next byte comes first again.
 
 use alloc::vec::Vec;
@@ -192,7 +192,7 @@ pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8], key: [u8; 4]) {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     for block in blocks {
         let mut masked = [0; BLOCK];
-        // As in `copy`: in place, each part would be read again from where it was just written.
+        // As in `copy_blocks`: in place, each part would be read again from where it was just written.
         for (to, from) in masked.as_chunks_mut::<64>().0.iter_mut().zip(block.as_chunks::<64>().0) {
             let mut part = *from;
             xor(&mut part, key);

@@ -1,9 +1,9 @@
 //! What goes out, and in which order? (RFC 9113 §5.2, §6.1)
 //!
-//! A plan of stretches: bytes of the connection's own, and bytes that lie in the queue of a session, behind a DATA head of
-//! the connection's. Nothing of a session is copied but what is short. What is planned is settled: it stays in its place and, in the session's
-//! queue, pinned, until the transport took it, whatever becomes of the session. So the plan is kept short: sessions with more to
-//! send wait in line, and each is given a frame at a time.
+//! A plan of stretches: bytes of the connection's own, and bytes that lie in the queue of a session, behind a DATA head
+//! of the connection's. Nothing of a session is copied but what is short. What is planned is settled: it stays in its place
+//! and, in the session's queue, pinned, until the transport took it, whatever becomes of the session. So the plan is kept
+//! short: sessions with more to send wait in line, and each is given a frame at a time.
 
 use alloc::collections::VecDeque;
 

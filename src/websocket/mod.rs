@@ -286,8 +286,10 @@ impl WebSocket {
     }
 
     /// Room in a long message that has begun to come, for the next read: what is read there is in its place, and is not
-    /// copied again. Empty where there is no such message, or not enough missing of it; a driver that never asks loses
-    /// nothing but some speed with messages longer than its reads.
+    /// copied again. It never takes more memory than twice what has come, and is empty where there is nothing to gain:
+    /// without such a message, where less than 4 KiB have come or are missing of its frame, and for what is compressed,
+    /// handed on in chunks, or text that is not all ASCII so far. A driver that never asks loses nothing but some speed
+    /// with messages longer than its reads.
     ///
     /// Say with [`received`](WebSocket::received) how much was read there, then call [`receive`](WebSocket::receive), with
     /// what was read behind it or with an empty slice. A vectored read fills the room and then the driver's buffer:
@@ -315,7 +317,7 @@ impl WebSocket {
         self.receiver.room(&self.sender.config)
     }
 
-    /// Says that so many bytes were read into the [room](WebSocket::receive_room), from its front.
+    /// Says that so many bytes, no more than it has, were read into the [room](WebSocket::receive_room), from its front.
     #[inline]
     pub fn received(&mut self, count: usize, now: Instant) {
         if count > 0 && !self.is_over() && !self.sender.is_aborted() {

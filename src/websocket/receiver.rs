@@ -406,7 +406,8 @@ impl Receiver {
         self.text.is_empty() && self.carry.is_empty()
     }
 
-    /// Room in the message under assembly for the rest of its frame: see [`WebSocket::receive_room`](super::WebSocket::receive_room).
+    /// Room in the message under assembly for the rest of its frame: see
+    /// [`WebSocket::receive_room`](super::WebSocket::receive_room).
     pub(super) fn room(&mut self, config: &Config) -> &mut [u8] {
         match (self.frame, self.message) {
             (Some(frame), Some(message))

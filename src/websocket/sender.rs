@@ -28,7 +28,7 @@ use crate::time::Instant;
 /// The send half of a session.
 ///
 /// What is sent is queued, for [`transmit`](crate::WebSocket::transmit) to show: nothing here blocks, and nothing is ever
-/// dropped. When more is queued than [`Limits::output`](crate::Limits::output), messages are refused with
+/// dropped. When as much is queued as [`Limits::output`](crate::Limits::output), messages are refused with
 /// [`SendError::Full`] until the transport has taken some.
 // What each message touches comes first: a broadcast is bound by how many lines of memory that is.
 #[repr(C)]
@@ -223,8 +223,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues a shared payload as one message, by reference: a server copies none of it, a client must mask and so copies.
-    /// It is never compressed; see [`Prepared`] for compressing once.
+    /// Queues a shared payload as one message, by reference: a server copies only what is so short that a reference would
+    /// cost more, a client must mask and so copies. It is never compressed; see [`Prepared`] for compressing once.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! How is a server put under load? By clients of our own engine on one thread: each keeps a window of messages under
-//! way, or all together send at a fixed rate. Every echo is compared with what was sent,
-//! byte by byte, and they must come in order.
+//! way, or all together send at a fixed rate. Every echo is compared with what was sent, byte by byte, and they must
+//! come in order.
 #![allow(clippy::indexing_slicing, reason = "an overrun is to end the measurement")]
 
 use std::collections::VecDeque;

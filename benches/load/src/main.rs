@@ -1,25 +1,26 @@
 //! How much does a whole server carry, and at what cost, beside the servers of its peers?
 //!
-//! `cargo run --release` in this folder prints the tables, in some five minutes. It wants Linux, two cores, `taskset`, room
-//! for 10 000 open files, and for the counts of system calls `perf` with tracepoints. Behind `--`:
+//! `cargo run --release` in this folder prints the tables, in some five minutes. It wants Linux, two cores, `taskset`,
+//! room for 10 000 open files, and for the counts of system calls `perf` with tracepoints. Behind `--`:
 //!
-//! - `--only CELL`, `--server NAME`: some cells (`16x256`: 16 bytes, 256 under way; `idle`) or servers only; each may come again
+//! - `--only CELL`, `--server NAME`: some cells (`16x256`: 16 bytes, 256 under way; `idle`) or servers only; each may
+//!   come again
 //! - `--rounds N`: 5 unless said
 //!
 //! Every server is a process of its own with one thread, on the first core; this process is the load, on the second:
-//! load.rs says how. Ours is `examples/mio.rs` as it is; servers.rs has the others. Each figure of each round comes from a
-//! fresh process, and the rounds of all servers are interleaved. Shown are medians.
+//! load.rs says how. Ours is `examples/mio.rs` as it is; servers.rs has the others. Each figure of each round comes from
+//! a fresh process, and the rounds of all servers are interleaved. Shown are medians.
 //!
-//! - messages a second: in a closed loop, so where the server's core is not busy all the time, the load was what is slow
+//! - messages a second: in a closed loop, so where the server's core is not busy all the time, the load is what is slow
 //! - CPU: what the scheduler gave all threads of the server, in the kernel too, while messages were counted; over the
 //!   loopback, who sends does most of the receiver's work in the kernel, here as there
-//! - calls: system calls of the server, all that `perf` counts for a number of messages, at another time than the above
+//! - calls: system calls of the server, all that `perf` counts for a number of messages, apart from the above
 //! - latency: in an open loop, from when a message was to be sent, whenever that came to pass
-//! - idle: what VmRSS grows by, when 10 000 connections have echoed 1 KiB each and then been quiet for three seconds
+//! - idle: what VmRSS grows by, when 10 000 connections have echoed 1 KiB each and were then quiet for three seconds
 
 mod load;
 #[path = "../../peers/src/machine.rs"]
-#[allow(dead_code, reason = "the versions are those of another lock file")]
+#[allow(dead_code, reason = "the other bench says more of it")]
 mod machine;
 mod servers;
 mod table;
@@ -82,6 +83,7 @@ fn main() -> Result<(), Failure> {
     let start = Instant::now();
     build()?;
     succeed(Command::new("taskset").args(["-cp", "1", &std::process::id().to_string()]).stdout(Stdio::null()))?;
+    let version = |name| machine::version(include_str!("../Cargo.lock"), name);
     let machine = format!(
         "{}, {}, Linux {}, load {} when it began; medians of {} rounds of {} ms, ± half of their range. {}.",
         machine::date(),
@@ -136,13 +138,6 @@ fn build() -> Result<(), Failure> {
 
 fn succeed(command: &mut Command) -> Result<(), Failure> {
     if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
-}
-
-/// The version of a package, as it was locked.
-fn version(package: &str) -> &'static str {
-    let mut lines = include_str!("../Cargo.lock").lines();
-    lines.find(|line| line.strip_prefix("name = ").is_some_and(|name| name.trim_matches('"') == package));
-    lines.next().and_then(|line| line.strip_prefix("version = ")).map_or("?", |version| version.trim_matches('"'))
 }
 
 /// A server under way, on the first core.

@@ -4,9 +4,9 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
-/// The version of a package, as it was locked.
-pub fn version(package: &str) -> &'static str {
-    let mut lines = include_str!("../Cargo.lock").lines();
+/// The version of a package in a lock file.
+pub fn version(lock: &'static str, package: &str) -> &'static str {
+    let mut lines = lock.lines();
     lines.find(|line| line.strip_prefix("name = ").is_some_and(|name| name.trim_matches('"') == package));
     lines.next().and_then(|line| line.strip_prefix("version = ")).map_or("?", |version| version.trim_matches('"'))
 }

@@ -33,6 +33,7 @@ use std::{env, fs, io};
 use lexopt::prelude::*;
 
 use crate::probes::Judged;
+use crate::rounds::Figures;
 use crate::rows::{Bench, PARTS};
 use crate::transport::Failure;
 
@@ -118,23 +119,16 @@ fn run() -> Result<(), Failure> {
         // It is read when a process starts, so start once more.
         return Err(again().into());
     }
+    measure(arguments)
+}
 
+fn measure(arguments: Arguments) -> Result<(), Failure> {
     let start = Instant::now();
     let wanted = |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
     let mut engines = engines::all();
     engines.retain(|engine| arguments.engines.is_empty() || arguments.engines.iter().any(|name| name == engine.name()));
     let judged: Vec<_> = engines.iter().filter(|engine| !engine.only_sends()).map(|e| Judged::new(&**e)).collect();
-    let before = format!(
-        "{}, {}, {}, profile {}, CPU time of one thread, load {} when it began; medians of {} rounds of {} µs, ± half the \
-         distance of the quartiles",
-        machine::date(),
-        machine::cpu(),
-        machine::compiler(),
-        machine::profile(),
-        machine::load(),
-        arguments.rounds,
-        arguments.sample,
-    );
+    let before = setting(&arguments);
     let tunables = format!("{}={}", TUNABLES.0, env::var(TUNABLES.0).unwrap_or_default());
     println!("{before}. {tunables}\n\n{}", table::engines(&judged));
 
@@ -152,6 +146,12 @@ fn run() -> Result<(), Failure> {
         bench.run(part);
         let rows: Vec<_> = bench.rows.iter().filter(|row| row.part == part).collect();
         println!("{title} ({part}):\n\n{}", table::show(&rows, &judged));
+        if part == "connections"
+            && let Some(most) = rows.last()
+            && let Some(ours) = most.figures.iter().find(|figures| figures.name == "sockless").and_then(Figures::median)
+        {
+            println!("{}\n", short::a_million(&most.title, ours));
+        }
     }
     if wanted("limits") {
         let rows = rows::limits(arguments.rounds, bench.sample);
@@ -182,6 +182,21 @@ fn run() -> Result<(), Failure> {
         fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
     }
     if failed == 0 { Ok(()) } else { Err(format!("{failed} figures failed").into()) }
+}
+
+/// Where, when, with what and how it is measured.
+fn setting(arguments: &Arguments) -> String {
+    format!(
+        "{}, {}, {}, profile {}, CPU time of one thread, load {} when it began; medians of {} rounds of {} µs, ± half \
+         the distance of the quartiles",
+        machine::date(),
+        machine::cpu(),
+        machine::compiler(),
+        machine::profile(),
+        machine::load(),
+        arguments.rounds,
+        arguments.sample,
+    )
 }
 
 /// Becomes this program once more, with the tunables set. It comes back only where that fails.

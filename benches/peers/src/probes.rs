@@ -23,7 +23,7 @@ impl Judged {
     pub fn new(engine: &dyn Engine) -> Judged {
         Judged {
             name: engine.name(),
-            version: machine::version(engine.package()),
+            version: machine::version(include_str!("../Cargo.lock"), engine.package()),
             remark: engine.remark(),
             skips: faults().into_iter().filter(|fault| passes(engine, fault)).map(|fault| fault.check).collect(),
             skips_of_requests: opens(engine, REQUEST).then(|| {

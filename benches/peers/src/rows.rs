@@ -23,8 +23,8 @@ pub const PARTS: [(&str, &str); 11] = [
     ("client-receive", "Client receives, time a message"),
     (
         "send",
-        "Server sends, time a message; who lends the payload to the transport copies nothing here, whatever its size \
-         (a kernel would copy it, as it would what was copied before: for a whole server, add the column memcpy to each)",
+        "Server sends, time a message; who lends the payload to the transport copies nothing here, whatever its size (a \
+         kernel would copy it, as it would what was copied before: for a whole server, add the column memcpy to each)",
     ),
     ("client-send", "Client sends, with a new key from a strong source a frame, time a message"),
     ("echo", "Server echoes, time a message"),
@@ -65,7 +65,7 @@ impl Bench {
                 for size in SIZES {
                     self.receive(part, Role::Server, Kind::Binary, size, READ, 1);
                 }
-                for size in [16, 125, 1 << 10, 16 << 10, 1 << 20] {
+                for size in SIZES {
                     self.receive(part, Role::Server, Kind::Text, size, READ, 1);
                 }
                 for size in [1 << 10, 16 << 10] {
@@ -195,8 +195,8 @@ impl Bench {
                 for _ in 0..times {
                     transport::written();
                     connection.send(message, times_a_run, batch)?;
-                    if name != "memcpy" && transport::written() != expected {
-                        return Err("more or less was written than the messages".into());
+                    if name != "memcpy" {
+                        was_written(expected)?;
                     }
                 }
                 Ok(())
@@ -232,8 +232,8 @@ impl Bench {
                     transport::feed(wire.bytes, READ);
                     transport::written();
                     connection.echo(wire.messages, batch)?;
-                    if name != "memcpy" && transport::written() != plain.bytes.len() {
-                        return Err("more or less came back than went".into());
+                    if name != "memcpy" {
+                        was_written(plain.bytes.len())?;
                     }
                 }
                 Ok(())
@@ -290,10 +290,7 @@ impl Bench {
                     checked.take().unwrap_or(Ok(()))?;
                     transport::written();
                     broadcast(&mut connections, false, times)?;
-                    match transport::written() == framed(Role::Server, payload.len()) * 10_000 * times {
-                        true => Ok(()),
-                        false => Err("not everyone was written to".into()),
-                    }
+                    was_written(framed(Role::Server, payload.len()) * 10_000 * times)
                 };
                 Contestant { name: engine.name(), run: Box::new(run), units: 10_000 }
             })
@@ -319,10 +316,7 @@ impl Bench {
                     }
                     transport::written();
                     broadcast(&mut connections, true, times)?;
-                    match transport::written() == expected * times {
-                        true => Ok(()),
-                        false => Err("not everyone was written to".into()),
-                    }
+                    was_written(expected * times)
                 };
                 Contestant { name: engine.name(), run: Box::new(run), units: count }
             })
@@ -402,6 +396,14 @@ fn receive(
             let (came, sent) = (tally.messages, wire.messages * times);
             Err(format!("received {came} messages of {sent}, or other bytes than were sent").into())
         }
+    }
+}
+
+/// Whether just so much was written since that was last asked.
+fn was_written(expected: usize) -> Outcome {
+    match transport::written() {
+        written if written == expected => Ok(()),
+        written => Err(format!("{written} bytes were written, not {expected}").into()),
     }
 }
 

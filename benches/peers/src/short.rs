@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use sockless::Server;
+
 use serde_json::Value;
 
 use crate::table::{significant, time};
@@ -13,7 +15,8 @@ pub fn all(figures: &Value) -> Result<String, String> {
     table(figures, |row| row["part"] != "limits" && row["part"] != "sizes")
 }
 
-/// The rows that have a goal, but for those that say the same of other reads, and where and with what they were measured.
+/// The rows that have a goal, but for those that say the same of other reads; how ours scales; and where and with what
+/// all that was measured.
 pub fn readme(figures: &Value) -> Result<String, String> {
     let table = table(figures, |row| {
         let title = row["row"].as_str().unwrap_or_default();
@@ -30,7 +33,42 @@ pub fn readme(figures: &Value) -> Result<String, String> {
         })
         .collect();
     versions.dedup();
-    Ok(format!("{}; {}.\n\n{table}", figures["run"].as_str().unwrap_or("?"), versions.join(", ")))
+    let run = figures["run"].as_str().unwrap_or("?");
+    Ok(format!("{run}; {}.\n\n{table}\n{}", versions.join(", "), scaling(figures)))
+}
+
+/// What a message of ours costs where there are more connections, longer messages or more fragments.
+fn scaling(figures: &Value) -> String {
+    let ours = |part: &str| -> Vec<(&str, f64)> {
+        let rows = figures["rows"].as_array().into_iter().flatten().filter(|row| row["part"] == part);
+        rows.filter_map(|row| Some((row["row"].as_str()?, row["figures"]["sockless"]["ns"].as_f64()?))).collect()
+    };
+    let mut out = "| server receives | time a message |\n| --- | --- |\n".to_string();
+    for (part, what, prefix) in [
+        ("connections", "125 B, from so many connections in turn", "round robin over "),
+        ("sizes", "so much in one frame", ""),
+        ("fragments", "64 KiB in frames of", "in frames of "),
+    ] {
+        let cells =
+            ours(part).into_iter().map(|(title, each)| format!("{}: {}", title.trim_start_matches(prefix), time(each)));
+        _ = writeln!(out, "| {what} | {} |", cells.collect::<Vec<_>>().join(", "));
+    }
+    if let Some((title, each)) = ours("connections").last() {
+        _ = writeln!(out, "\n{}", a_million(title, *each));
+    }
+    out
+}
+
+/// What a million connections would need, by what a message costs with as many as were measured.
+pub fn a_million(title: &str, nanoseconds: f64) -> String {
+    let size = size_of::<Server>();
+    format!(
+        "A million connections would need {size} MB for the engine while they are idle ({size} B each, and nothing on \
+         the heap: tests/memory.rs), and {} of one core for a message of 125 B from each, by what one costs {title} ({}). \
+         What the kernel, TLS and the application need comes on top.",
+        time(nanoseconds * 1e6),
+        time(nanoseconds),
+    )
 }
 
 fn table(figures: &Value, is_shown: impl Fn(&Value) -> bool) -> Result<String, String> {

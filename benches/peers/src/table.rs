@@ -21,7 +21,8 @@ pub fn engines(engines: &[Judged]) -> String {
         let Judged { name, version, remark, .. } = engine;
         _ = writeln!(out, "| {name} | {version} | {strict} | {skips} | {requests} | {remark} |");
     }
-    out + "\nStrict: it looks at UTF-8, and leaves out two of the other checks at most; where requests are answered, two of theirs.\n"
+    out + "\nStrict: it looks at UTF-8, and leaves out two of the other checks at most; where requests are answered, two of \
+           theirs.\n"
 }
 
 /// A part of the table, in Markdown.

@@ -2,8 +2,8 @@
 //!
 //! There is one transport on this thread, in thread-local cells, and a `Pipe` is a handle to it without a size: so a
 //! hundred thousand connections take turns on it, and no engine pays for finding it. A read copies from the bytes that
-//! were fed, at most as many as a read may bring, as a kernel would: without that copy nothing would be there to work on.
-//! A write is counted and forgotten, or kept while a check wants to see it. A kernel would copy all of it once more,
+//! were fed, at most as many as a read may bring, as a kernel would: without that copy nothing would be there to work
+//! on. A write is counted and forgotten, or kept while a check wants to see it. A kernel would copy all of it once more,
 //! whether it was lent or copied before: that copy is the same for all, and in no figure. Nor is the cost of a system
 //! call, which falls on those who write each message by itself. It is always ready, until what was fed has been read.
 

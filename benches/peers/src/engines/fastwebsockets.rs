@@ -17,7 +17,8 @@ impl Engine for FastWebSockets {
     }
 
     fn remark(&self) -> &'static str {
-        "no opening handshake of its own (hyper); one write a message; a client masks the caller's own bytes, copied for it here; reads of 8 KiB"
+        "no opening handshake of its own (hyper); one write a message; a client masks the caller's own bytes, copied for \
+         it here; reads of 8 KiB"
     }
 
     fn connect(&self, role: Role, _: usize) -> Box<dyn Connection> {

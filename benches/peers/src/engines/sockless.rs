@@ -1,9 +1,8 @@
 //! How is our engine driven?
 //!
-//! As the crate's documentation shows: `Server` and `Client` with their defaults, one read buffer for all connections, in
-//! front of which a vectored read puts the rest of a long message where it belongs,
-//! and what `transmit` shows is written when a read is used up or the queue is full. A browser's request opens a
-//! server.
+//! As the crate's documentation shows: `Server` and `Client` with their defaults, and one read buffer for all
+//! connections, in front of which a vectored read puts the rest of a long message where it belongs. What `transmit`
+//! shows is written when a read is used up or the queue is full. A browser's request opens a server.
 
 use std::cell::RefCell;
 use std::io::IoSlice;

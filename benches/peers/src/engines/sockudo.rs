@@ -96,8 +96,8 @@ impl Engine for Codec {
     }
 
     fn remark(&self) -> &'static str {
-        "the same without its transport, to be embedded as ours is: pings, closes, what waits to be written and when to \
-         stop sending are its caller's"
+        "the same without its transport, to be embedded as ours is: pings, closes, what waits to be written and when \
+         to stop sending are its caller's"
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {

@@ -30,7 +30,8 @@ impl Engine for Wtx {
     }
 
     fn remark(&self) -> &'static str {
-        "the last release for Rust 1.95; keys by its ChaCha20, not by its default; one write a message; a client masks the caller's own bytes, copied for it here"
+        "the last release for Rust 1.95; keys by its ChaCha20, not by its default; one write a message; a client masks \
+         the caller's own bytes, copied for it here"
     }
 
     fn connect(&self, role: Role, buffer: usize) -> Box<dyn Connection> {
