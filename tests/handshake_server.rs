@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sockless::{
     Accept, Agreed, BuildError, Cause, Classified, Config, Error, HttpVersion, Instant, Limits, Message, OriginPolicy,
-    Request, RequestError, RequestHead, Response, Server, ServerEvent, Timer, Transport, WebSocket,
+    Request, RequestError, RequestHead, Response, SendError, Server, ServerEvent, Timer, Transport, WebSocket,
 };
 
 mod common;
@@ -477,10 +477,11 @@ fn an_acceptance_may_bring_a_configuration_of_its_own() {
         let mut server = way.server();
         let delivery = way.delivery;
         server.decides(move |offer| {
-            let limits = Limits { message: 4, ..Limits::default() };
+            let limits = Limits { message: 4, output: 0, ..Limits::default() };
             offer.accept(Accept::new().config(Arc::new(Config { limits, delivery, ..Config::default() })));
         });
         server.receives(&upgrade(&[]), &[Seen::offer("/chat")]);
+        assert_eq!(server.tx().send(Message::Text("")), Err(SendError::Full));
         server.receives([Frame::text("four")], &[Seen::text("four")]);
         server.receives([Frame::text("five!")], &Seen::failure(Error::MessageTooBig));
     });

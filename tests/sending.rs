@@ -295,6 +295,20 @@ fn trap_18_while_the_transport_takes_nothing_the_newest_ping_waits_for_its_pong(
     }
 }
 
+#[test]
+fn the_pong_that_waits_is_taken_with_the_others() {
+    for role in ROLES {
+        let mut session = bare_session(role, Config::default());
+        for number in 0..4 {
+            hear(&mut session, role, &Frame::ping([number; 125]));
+        }
+        let mut taken = Vec::new();
+        session.take(&mut taken, START);
+        assert_eq!(frames(&taken), [0, 1, 3].map(|number| Frame::pong([number; 125])));
+        assert!(!session.has_output());
+    }
+}
+
 // What the transport is shown.
 
 fn show(session: &mut WebSocket) -> Vec<u8> {

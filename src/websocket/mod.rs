@@ -375,8 +375,14 @@ impl WebSocket {
 
     /// Appends all that is queued to `out` and counts it as transmitted: for transports that want to own their buffer.
     pub fn take(&mut self, out: &mut Vec<u8>, now: Instant) {
-        self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
-        self.transmitted(usize::MAX, now);
+        loop {
+            self.transmit_slices().for_each(|slice| out.extend_from_slice(slice));
+            self.transmitted(usize::MAX, now);
+            // A Pong that waited for the others is queued now.
+            if !self.has_output() {
+                return;
+            }
+        }
     }
 
     /// Says that the transport took the first `count` bytes of what `transmit` showed.

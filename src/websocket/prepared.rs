@@ -19,6 +19,8 @@ use crate::frame::header::{Header, OpCode};
 
 /// A payload that many sessions can send without copying it.
 ///
+/// While it is queued, all of the memory lives that its [`Bytes`] are a part of: copy a few of them out of a large buffer.
+///
 /// ```
 /// use sockless::Shared;
 ///
