@@ -290,8 +290,10 @@ impl WebSocket {
     }
 
     /// Room in a long message that has begun to come, for the next read: what is read there is in its place, and is not
-    /// copied again. Empty where there is no such message, or not enough missing of it; a driver that never asks loses
-    /// nothing but some speed with messages longer than its reads.
+    /// copied again. Empty where there is no such message, or not enough missing of it, and for what cannot be read into its
+    /// place: what is compressed or lent by [`Chunks`](Delivery::Chunks), and text that has had other characters than ASCII. A
+    /// driver that never asks loses nothing but some speed with messages longer than its reads. What the room holds before
+    /// the read means nothing: it may be left over from an earlier message.
     ///
     /// Say with [`received`](WebSocket::received) how much was read there, then call [`receive`](WebSocket::receive), with
     /// what was read behind it or with an empty slice. A vectored read fills the room and then the driver's buffer:
@@ -319,12 +321,14 @@ impl WebSocket {
         self.receiver.room(&self.sender.config)
     }
 
-    /// Says that so many bytes were read into the [room](WebSocket::receive_room), from its front.
+    /// Says that so many bytes were read into the [room](WebSocket::receive_room), from its front, since it was asked for:
+    /// with no other call in between, and no more than were read, or what was left over there becomes a part of the message.
+    /// More than the room was long counts as all of it.
     #[inline]
     pub fn received(&mut self, count: usize, now: Instant) {
         if count > 0 && !self.is_over() && !self.sender.is_aborted() {
             self.heard(now);
-            self.receiver.received(count, &self.sender.config.limits);
+            self.receiver.received(count, &self.sender.config);
         }
     }
 
