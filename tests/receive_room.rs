@@ -438,9 +438,9 @@ fn a_message_that_was_read_to_its_end_waits_to_be_lent() {
     assert_eq!(session.receive_room().len(), 0);
     session.received(8 * KIB, later);
     // What is read next comes behind it.
-    let mut next = Frame::text("next").to(Role::Client);
+    let next = Frame::text("next").to(Role::Client);
     let expected = [vec![0; 8 * KIB], vec![1; 8 * KIB]].concat();
-    assert_eq!(read(&mut session, &mut next, later), [Seen::Binary(expected), Seen::text("next")]);
+    assert_eq!(read(&mut session, &next, later), [Seen::Binary(expected), Seen::text("next")]);
     let (deadline, timer) = session.poll_timeout().unwrap();
     assert_eq!((deadline, timer), (later + Duration::from_secs(5), Timer::Release));
 }
