@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sockless::{
-    Cause, Config, Delivery, Error, Incoming, Instant, KeepAlive, Kind, Limits, Server, Transport, WebSocket,
+    Cause, Config, Delivery, Error, Event, Incoming, Instant, KeepAlive, Kind, Limits, Message, Server, Timer,
+    Transport, WebSocket,
 };
 
 mod common;
@@ -301,4 +302,145 @@ fn a_released_session_gives_the_room_back() {
     });
     assert_eq!(measured.held, 0);
     assert!(measured.peak >= 64 * KIB);
+}
+
+/// A session that has the memory of a message of this length, all 9.
+fn with_memory(length: usize) -> WebSocket {
+    let mut session = bare_session(Role::Client, Config::default());
+    let mut long = Frame::binary(vec![9; length]).to(Role::Client);
+    let (first, rest) = long.split_at_mut(length / 2);
+    assert_eq!(events(&mut session, first), []);
+    assert_eq!(events(&mut session, rest), [Seen::Binary(vec![9; length])]);
+    session
+}
+
+#[test]
+fn more_than_the_room_was_long_counts_as_all_of_it() {
+    let mut session = with_memory(1 << 20);
+    assert_eq!(events(&mut session, &mut begun(Role::Client, 300 * KIB, 8 * KIB)), []);
+    assert_eq!(session.receive_room().len(), 128 * KIB, "of the 292 that are missing");
+    session.receive_room().fill(1);
+    session.received(usize::MAX, START);
+    assert_eq!(session.receive_room().len(), 128 * KIB, "of the 164 that are missing");
+    let expected = [vec![0; 8 * KIB], vec![1; 128 * KIB], vec![2; 164 * KIB]].concat();
+    assert_eq!(events(&mut session, &mut vec![2; 164 * KIB]), [Seen::Binary(expected)]);
+}
+
+#[test]
+fn what_was_not_asked_for_does_not_count() {
+    let role = Role::Client;
+    // A Ping between fragments, cut by a read: there is memory, and a message under way, but no room.
+    let mut session = with_memory(64 * KIB);
+    let first = Frame::binary(vec![1; 8 * KIB]).more().to(role);
+    let ping = Frame::ping("a long one").to(role);
+    let mut input = [&first[..], &ping[..5]].concat();
+    assert_eq!(events(&mut session, &mut input), []);
+    session.received(4, START);
+    let mut rest = [&ping[5..], &Frame::continuation("").to(role)].concat();
+    assert_eq!(events(&mut session, &mut rest), [Seen::ping("a long one"), Seen::Binary(vec![1; 8 * KIB])]);
+
+    // Little has come, so there is no room yet.
+    let mut session = with_memory(64 * KIB);
+    let mut long = begun(role, 16 * KIB, 16 * KIB);
+    let (first, rest) = long.split_at_mut(KIB);
+    assert_eq!(events(&mut session, first), []);
+    session.received(4 * KIB, START);
+    assert_eq!(events(&mut session, rest), [Seen::Binary(vec![0; 16 * KIB])]);
+}
+
+#[test]
+fn short_reads_cost_no_more_than_twice_what_has_come() {
+    let mut session = bare_session(Role::Client, Config::default());
+    let mut input = begun(Role::Client, 200 * KIB, 4 * KIB);
+    let (_, measured) = heap::measure(|| {
+        let start = heap::held();
+        assert!(session.receive(&mut &mut input[..], START).is_none());
+        for come in 4 * KIB..100 * KIB {
+            session.receive_room();
+            assert!(heap::held_since(start) <= 2 * come as isize, "{} for {come}", heap::held_since(start));
+            session.received(1, START);
+            assert!(session.receive(&mut &mut [][..], START).is_none());
+        }
+    });
+    assert!(measured.allocations < 30, "{measured:?}");
+}
+
+/// Text is put together as bytes while it is ASCII, then as characters: its memory goes along.
+#[test]
+fn text_that_is_ascii_nearly_to_its_end_is_held_once() {
+    let limits = Limits { message: 1 << 20, ..Limits::default() };
+    let mut session = bare_session(Role::Client, Config { limits, ..Config::default() });
+    let text = "a".repeat((1 << 20) - 2) + "é";
+    let bytes = Frame::text(&text).to(Role::Client);
+    let (mut first, mut last) = (bytes[..64 * KIB].to_vec(), bytes[bytes.len() - KIB..].to_vec());
+    let (_, measured) = heap::measure(|| {
+        assert!(session.receive(&mut &mut first[..], START).is_none());
+        let mut rest = &bytes[64 * KIB..bytes.len() - KIB];
+        while !rest.is_empty() {
+            let room = session.receive_room();
+            let (read, behind) = rest.split_at(room.len().min(rest.len()));
+            room[..read.len()].copy_from_slice(read);
+            session.received(read.len(), START);
+            rest = behind;
+        }
+        let Some(Incoming { event: Event::Message(Message::Text(whole)), .. }) =
+            session.receive(&mut &mut last[..], START)
+        else {
+            panic!("no text")
+        };
+        assert!(whole == text);
+    });
+    assert!(measured.peak <= 1 << 20, "{measured:?}");
+}
+
+#[test]
+fn a_character_that_a_read_cut_takes_no_memory_past_the_limit() {
+    let limits = Limits { message: 100_000, ..Limits::default() };
+    let mut session = bare_session(Role::Client, Config { limits, ..Config::default() });
+    let mut bytes = Frame::text("😀".to_owned() + &"a".repeat(60_000)).to(Role::Client);
+    let (first, rest) = bytes.split_at_mut(4 + 3);
+    let (_, measured) = heap::measure(|| {
+        assert!(session.receive(&mut &mut first[..], START).is_none());
+        assert!(session.receive(&mut &mut rest[..], START).is_some());
+    });
+    assert!(measured.peak <= 100_000, "{measured:?}");
+}
+
+#[test]
+fn what_the_room_held_before_is_no_part_of_the_message() {
+    let mut session = with_memory(64 * KIB);
+    assert_eq!(events(&mut session, &mut begun(Role::Client, 32 * KIB, 8 * KIB)), []);
+    // Asked for, and then nothing read, or read elsewhere.
+    assert_eq!(session.receive_room().len(), 24 * KIB);
+    session.received(0, START);
+    assert_eq!(events(&mut session, &mut vec![1; 8 * KIB]), []);
+    assert_eq!(session.receive_room().len(), 16 * KIB);
+    session.pause(START);
+    session.release();
+    session.handle_timeout(START + Duration::from_secs(1));
+    session.resume(START + Duration::from_secs(1));
+    let expected = [vec![0; 8 * KIB], vec![1; 8 * KIB], vec![2; 16 * KIB]].concat();
+    assert_eq!(events(&mut session, &mut vec![2; 16 * KIB]), [Seen::Binary(expected)]);
+}
+
+#[test]
+fn a_message_that_was_read_to_its_end_waits_to_be_lent() {
+    let message_timeout = Some(Duration::from_secs(60));
+    let release = Some(Duration::from_secs(5));
+    let limits = Limits { message_timeout, release, ..Limits::default() };
+    let mut session = bare_session(Role::Client, Config { limits, ..Config::default() });
+    assert_eq!(events(&mut session, &mut begun(Role::Client, 16 * KIB, 8 * KIB)), []);
+    session.receive_room().fill(1);
+    session.received(8 * KIB, START);
+    let later = START + Duration::from_secs(30);
+    session.handle_timeout(later);
+    session.release();
+    assert_eq!(session.receive_room().len(), 0);
+    session.received(8 * KIB, later);
+    // What is read next comes behind it.
+    let next = Frame::text("next").to(Role::Client);
+    let expected = [vec![0; 8 * KIB], vec![1; 8 * KIB]].concat();
+    assert_eq!(read(&mut session, &next, later), [Seen::Binary(expected), Seen::text("next")]);
+    let (deadline, timer) = session.poll_timeout().unwrap();
+    assert_eq!((deadline, timer), (later + Duration::from_secs(5), Timer::Release));
 }

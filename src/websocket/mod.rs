@@ -289,7 +289,8 @@ impl WebSocket {
     /// copied again. It never takes more memory than twice what has come, and is empty where there is nothing to gain:
     /// without such a message, where less than 4 KiB have come or are missing of its frame, and for what is compressed,
     /// handed on in chunks, or text that is not all ASCII so far. A driver that never asks loses nothing but some speed
-    /// with messages longer than its reads.
+    /// with messages longer than its reads. What the room holds before the read means nothing: it may be left over from an
+    /// earlier message.
     ///
     /// Say with [`received`](WebSocket::received) how much was read there, then call [`receive`](WebSocket::receive), with
     /// what was read behind it or with an empty slice. A vectored read fills the room and then the driver's buffer:
@@ -317,12 +318,14 @@ impl WebSocket {
         self.receiver.room(&self.sender.config)
     }
 
-    /// Says that so many bytes, no more than it has, were read into the [room](WebSocket::receive_room), from its front.
+    /// Says that so many bytes were read into the [room](WebSocket::receive_room), from its front, since it was asked for:
+    /// with no other call in between, and no more than were read, or what was left over there becomes a part of the message.
+    /// More than the room was long counts as all of it.
     #[inline]
     pub fn received(&mut self, count: usize, now: Instant) {
         if count > 0 && !self.is_over() && !self.sender.is_aborted() {
             self.heard(now);
-            self.receiver.received(count, &self.sender.config.limits);
+            self.receiver.received(count, &self.sender.config);
         }
     }
 

@@ -390,9 +390,16 @@ impl Receiver {
             return Ok(());
         }
         let ascii = core::mem::take(&mut self.gathered);
-        let more = ascii.as_bytes().len() + piece.len();
+        // With the character that the last piece cut.
+        let more = ascii.as_bytes().len() + self.carry.as_bytes().len() + piece.len();
+        if ascii.is_empty() || more <= self.text.capacity() {
+            self.text.push_str(utf8::validate(ascii.as_bytes())?);
+        } else {
+            // A second buffer would be the message once more.
+            self.text = String::from_utf8(ascii.into_bytes()).map_err(|_| Error::InvalidUtf8)?;
+        }
+        let more = self.carry.as_bytes().len() + piece.len();
         self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), more, limits.message));
-        self.text.push_str(utf8::validate(ascii.as_bytes())?);
         Ok(self.carry.append(&mut self.text, piece)?)
     }
 
@@ -409,24 +416,27 @@ impl Receiver {
     /// Room in the message under assembly for the rest of its frame: see
     /// [`WebSocket::receive_room`](super::WebSocket::receive_room).
     pub(super) fn room(&mut self, config: &Config) -> &mut [u8] {
-        match (self.frame, self.message) {
-            (Some(frame), Some(message))
-                if !frame.opcode.is_control()
-                    && !message.compressed
-                    && config.delivery == Delivery::Messages
-                    && self.is_ascii() =>
-            {
-                self.gathered.room(frame.remaining, config.limits.message)
-            }
-            _ => &mut [],
+        if self.has_room(config) {
+            self.gathered.room(self.frame.map_or(0, |frame| frame.remaining), config.limits.message)
+        } else {
+            &mut []
         }
     }
 
+    fn has_room(&self, config: &Config) -> bool {
+        self.frame.is_some_and(|frame| !frame.opcode.is_control())
+            && self.message.is_some_and(|message| !message.compressed)
+            && config.delivery == Delivery::Messages
+            && self.is_ascii()
+    }
+
     /// Counts what was read there: no more than the room was.
-    pub(super) fn received(&mut self, count: usize, limits: &Limits) {
+    pub(super) fn received(&mut self, count: usize, config: &Config) {
+        if !self.has_room(config) {
+            return;
+        }
         let (Some(frame), Some(message)) = (&mut self.frame, self.message) else { return };
-        let count = usize::try_from(frame.remaining).map_or(count, |remaining| remaining.min(count));
-        let piece = self.gathered.fill(count);
+        let piece = self.gathered.fill(count, frame.remaining);
         let (length, key) = (piece.len(), frame.masking_key);
         frame.remaining = frame.remaining.saturating_sub(length as u64);
         frame.masking_key = mask::rotate(key, length);
@@ -434,7 +444,7 @@ impl Receiver {
             mask::apply(piece, key);
         } else if !mask::apply_to_text(piece, key) {
             let piece = self.gathered.split_off(length);
-            self.invalid = self.assemble(Kind::Text, &piece, false, limits).is_err();
+            self.invalid = self.assemble(Kind::Text, &piece, false, &config.limits).is_err();
         }
     }
 

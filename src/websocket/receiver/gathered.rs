@@ -53,25 +53,33 @@ impl Gathered {
 
     /// Room for so much more of the message, as far as it is worth it.
     pub(super) fn room(&mut self, remaining: u64, limit: u64) -> &mut [u8] {
+        let end = self.filled + self.worth(remaining);
+        if self.bytes.len() < end {
+            // Short reads may have left less free than they brought: twice that capacity would be more than twice what came.
+            let limit = limit.min((self.filled as u64).saturating_mul(2));
+            let more = end - self.bytes.len();
+            self.bytes.reserve_exact(growth(self.bytes.len(), self.bytes.capacity(), more, limit));
+            self.bytes.resize(end, 0);
+        }
+        self.bytes.get_mut(self.filled..end).unwrap_or_default()
+    }
+
+    /// How long the room is, which asking for it does not change.
+    fn worth(&self, remaining: u64) -> usize {
         let there = self.bytes.len() - self.filled;
         // What there is is used up first, so that short reads do not each ask for more.
         let wanted = if there < LEAST { self.filled } else { there };
         let length = usize::try_from(remaining).unwrap_or(usize::MAX).min(wanted).min(MOST);
-        if length < LEAST || self.filled < LEAST {
-            return &mut [];
-        }
-        if there < length {
-            self.bytes.reserve_exact(growth(self.bytes.len(), self.bytes.capacity(), length - there, limit));
-            self.bytes.resize(self.filled + length, 0);
-        }
-        self.bytes.get_mut(self.filled..).and_then(|room| room.get_mut(..length)).unwrap_or_default()
+        if length < LEAST || self.filled < LEAST { 0 } else { length }
     }
 
-    /// Counts what was read into the room; shows it.
-    pub(super) fn fill(&mut self, count: usize) -> &mut [u8] {
-        let start = self.filled;
-        self.filled = self.bytes.len().min(start.saturating_add(count));
-        self.bytes.get_mut(start..self.filled).unwrap_or_default()
+    /// Counts what was read into the room, nothing where that was not asked for; shows it.
+    pub(super) fn fill(&mut self, count: usize, remaining: u64) -> &mut [u8] {
+        let (start, length) = (self.filled, self.worth(remaining));
+        let Some(room) = self.bytes.get_mut(start..start + length) else { return &mut [] };
+        let count = count.min(length);
+        self.filled = start + count;
+        room.get_mut(..count).unwrap_or_default()
     }
 
     /// Splits the last bytes off.
@@ -84,6 +92,11 @@ impl Gathered {
     /// Forgets the message; keeps its memory.
     pub(super) fn clear(&mut self) {
         self.filled = 0;
+    }
+
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.filled);
+        self.bytes
     }
 
     pub(super) fn capacity(&self) -> usize {
