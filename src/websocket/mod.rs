@@ -129,6 +129,7 @@ pub(crate) enum Found {
 impl WebSocket {
     /// The server's side of a byte stream that was upgraded, whoever read the request
     /// (see [`Request::answer`](crate::Request::answer)).
+    #[inline(always)]
     pub fn server(agreed: &Agreed, config: Arc<Config>, now: Instant) -> WebSocket {
         WebSocket::new(agreed, config, None, now)
     }
@@ -153,6 +154,8 @@ impl WebSocket {
         WebSocket::new(agreed, config, Some(keys), now)
     }
 
+    // As are its halves, inlined so that it is made in its place: the result of a call would be copied there, twice.
+    #[inline(always)]
     fn new(agreed: &Agreed, config: Arc<Config>, keys: Option<Keys>, now: Instant) -> WebSocket {
         let role = if keys.is_some() { Role::Client } else { Role::Server };
         let theirs = match role {

@@ -104,6 +104,7 @@ pub(crate) enum Place {
 }
 
 impl Receiver {
+    #[inline(always)]
     pub(super) fn new(compression: Option<Direction>) -> Receiver {
         Receiver {
             header: [0; MAX_HEADER],

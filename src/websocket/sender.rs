@@ -154,6 +154,7 @@ impl<'a> Reason<'a> {
 }
 
 impl Sender {
+    #[inline(always)]
     pub(super) fn new(
         keys: Option<Keys>,
         config: Arc<Config>,
