@@ -382,11 +382,7 @@ impl Receiver {
 
     /// Appends a piece to the message under assembly.
     fn assemble(&mut self, kind: Kind, piece: &[u8], is_ascii: bool, limits: &Limits) -> Result<(), Error> {
-        if kind == Kind::Binary {
-            self.gathered.append(piece, [0; 4], limits.message);
-            return Ok(());
-        }
-        if is_ascii && self.is_ascii() {
+        if kind == Kind::Binary || is_ascii && self.is_ascii() {
             self.gathered.append(piece, [0; 4], limits.message);
             return Ok(());
         }
