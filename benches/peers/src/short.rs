@@ -33,7 +33,8 @@ pub fn readme(figures: &Value) -> Result<String, String> {
         })
         .collect();
     versions.dedup();
-    let run = figures["run"].as_str().unwrap_or("?");
+    // Without the spread, which this table has no room for.
+    let run = figures["run"].as_str().unwrap_or("?").split(", ±").next().unwrap_or_default();
     Ok(format!("{run}; {}.\n\n{table}\n{}", versions.join(", "), scaling(figures)))
 }
 
