@@ -47,7 +47,7 @@ pub use server::{Offer, PlainRequest, Server, ServerEvent, SessionId};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::{Instant, Timer};
-pub use websocket::{Close, Compress, Incoming, Prepared, Reason, Sender, Shared, Transport, WebSocket};
+pub use websocket::{Close, Compress, Incoming, Outgoing, Prepared, Reason, Sender, Shared, Transport, WebSocket};
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -274,6 +274,12 @@ impl Queue {
         count
     }
 
+    /// Counts bytes that went to the transport past an empty queue.
+    #[inline]
+    pub(crate) fn pass(&mut self, count: usize) {
+        self.acknowledged += count as u64;
+    }
+
     /// Promises the next bytes that are not promised yet; says from which position on they are.
     pub(crate) fn pin(&mut self, count: usize) -> u64 {
         let from = self.acknowledged + self.pinned as u64;

@@ -631,7 +631,7 @@ impl<'s> Offer<'s> {
             }
             Target::Http2 { connection, stream, .. } => {
                 let (response, agreed) = self.request.answer(&accept);
-                let websocket = WebSocket::server(&agreed, Arc::clone(config), now);
+                let websocket = WebSocket::server(&agreed, Arc::clone(config), now).carried();
                 connection.respond(*stream, &response, None);
                 if let Some(exchange) = connection.session(*stream) {
                     *exchange = Exchange::Open(websocket);

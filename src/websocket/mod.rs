@@ -21,7 +21,7 @@ use core::ops::Range;
 
 pub use self::prepared::{Prepared, Shared};
 use self::receiver::{Located, Place, Receiver};
-pub use self::sender::{Close, Compress, Reason, Sender};
+pub use self::sender::{Close, Compress, Outgoing, Reason, Sender};
 use crate::config::{Agreed, Config, Delivery, KeepAlive};
 use crate::deflate::Direction;
 use crate::entropy::{Entropy, Keys, NoEntropy};
@@ -148,6 +148,12 @@ impl WebSocket {
     ) -> Result<WebSocket, NoEntropy> {
         let keys = Keys::new(&mut entropy)?;
         Ok(WebSocket::with_keys(agreed, config, keys, now))
+    }
+
+    /// On a carrier whose frames its bytes are put into: none of them go to the transport by themselves.
+    pub(crate) fn carried(mut self) -> WebSocket {
+        self.sender.keep_all();
+        self
     }
 
     pub(crate) fn with_keys(agreed: &Agreed, config: Arc<Config>, keys: Keys, now: Instant) -> WebSocket {

@@ -7,12 +7,14 @@
 //! message needs to know is kept here, so anything may happen between two frames.
 
 mod compressed;
+mod outgoing;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub use self::outgoing::Outgoing;
 use super::{Prepared, Shared};
 use crate::config::Config;
 use crate::deflate::params::DeflateParameters;
@@ -47,6 +49,8 @@ pub struct Sender {
     keys: Option<Keys>,
     /// What was agreed on for compression.
     deflate: Option<DeflateParameters>,
+    /// What is queued goes into frames of a carrier.
+    is_carried: bool,
     /// Whether it matters what of the queue the transport takes: a Ping of ours or our Close is there, or a Pong waits.
     is_attentive: bool,
     /// Whether the Pong to the newest Ping is still to be queued. Only while others are.
@@ -169,6 +173,7 @@ impl Sender {
             ready_below: config.limits.output,
             keys,
             deflate,
+            is_carried: false,
             is_attentive: false,
             pong_waits: false,
             state: State::Open,

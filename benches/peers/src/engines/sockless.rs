@@ -2,15 +2,16 @@
 //!
 //! As the crate's documentation shows: `Server` and `Client` with their defaults, and one read buffer for all
 //! connections, in front of which a vectored read puts the rest of a long message where it belongs. What `transmit`
-//! shows is written when a read is used up or the queue is full. A browser's request opens a server.
+//! shows is written when a read is used up or the queue is full. What has a write of its own anyway goes past the queue,
+//! and so does the echo of a long message. A browser's request opens a server.
 
 use std::cell::RefCell;
 use std::io::IoSlice;
 use std::sync::Arc;
 
 use sockless::{
-    Accept, Client, ClientEvent, Compression, CompressionLevel, Config, Connect, Event, Incoming, Instant, Message, Os,
-    Pool, Server, ServerEvent, SessionId,
+    Accept, Client, ClientEvent, Compress, Compression, CompressionLevel, Config, Connect, Event, Incoming, Instant,
+    Message, Os, Pool, SendError, Sender, Server, ServerEvent, SessionId,
 };
 
 use super::{Connection, Engine};
@@ -33,6 +34,18 @@ thread_local! {
 
 /// No engine reads a clock here.
 const NOW: Instant = Instant::from_nanos(0);
+
+/// A message that is worth a write of its own, where others might share one.
+const LONG: usize = 16 << 10;
+
+/// Hands a message to the transport at once, if that can be; whether the transport took all of it.
+#[inline(always)]
+fn send_through(tx: &mut Sender, message: Message<'_>) -> Result<bool, SendError> {
+    let Some(frame) = tx.send_through(message, Compress::Auto)? else { return Ok(false) };
+    let written = transport::write_vectored(&frame.slices());
+    frame.written(written);
+    Ok(tx.queued() == 0)
+}
 
 /// Lets the transport take all that is queued.
 macro_rules! flush {
@@ -171,6 +184,15 @@ macro_rules! connection {
             }
 
             fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
+                if self.form == Form::Copied && batch == 1 {
+                    for _ in 0..times {
+                        let tx = self.side.tx(self.id, NOW).ok_or("the session is gone")?;
+                        if !send_through(tx, Message::Binary(message.bytes))? {
+                            flush!(self.side);
+                        }
+                    }
+                    return Ok(());
+                }
                 for number in 1..=times {
                     let tx = self.side.tx(self.id, NOW).ok_or("the session is gone")?;
                     match self.form {
@@ -194,7 +216,11 @@ macro_rules! connection {
                         loop {
                             let is_full = match self.side.receive(&mut input, NOW) {
                                 Some($event::Session(_, Incoming { event: Event::Message(message), tx })) => {
-                                    tx.send(message)?;
+                                    if message.as_bytes().len() < LONG {
+                                        tx.send(message)?;
+                                    } else {
+                                        send_through(tx, message)?;
+                                    }
                                     echoed += 1;
                                     tx.is_full()
                                 }
