@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use sockless::fuzzing::hpack::{Decoder, Encoder, Fields};
 use sockless::{
-    Accept, Client, ClientEvent, Compression, CompressionLevel, Config, Connect, Entropy, Event, Http2Limits, Incoming,
-    Instant, Kind, Limits, Message, NoEntropy, Prepared, Server, ServerEvent, SessionId,
+    Accept, Client, ClientEvent, Compress, Compression, CompressionLevel, Config, Connect, Entropy, Event, Http2Limits,
+    Incoming, Instant, Kind, Limits, Message, NoEntropy, Prepared, Server, ServerEvent, SessionId,
 };
 
 /// A round of a workload, which says how many messages it had.
@@ -27,7 +27,7 @@ type Round = Box<dyn FnMut() -> usize>;
 /// Told whether to check.
 type SetUp = fn(bool) -> Round;
 
-const WORKLOADS: [(&str, SetUp); 19] = [
+const WORKLOADS: [(&str, SetUp); 20] = [
     ("server receives 16 B, binary", |is_checked| server_receives(Kind::Binary, 16, is_checked)),
     ("server receives 16 B, text", |is_checked| server_receives(Kind::Text, 16, is_checked)),
     ("server receives 125 B, binary", |is_checked| server_receives(Kind::Binary, 125, is_checked)),
@@ -38,6 +38,7 @@ const WORKLOADS: [(&str, SetUp); 19] = [
     ("client receives 16 B, binary", client_receives),
     ("server sends 16 B, a write each", |is_checked| server_sends(1, is_checked)),
     ("server sends 16 B, 32 to a write", |is_checked| server_sends(32, is_checked)),
+    ("server sends 16 B past the queue", server_sends_through),
     ("server sends 1 KiB, prepared", server_sends_prepared),
     ("client sends 16 B, a write each", client_sends),
     ("server echoes 16 B", |is_checked| echo(16, is_checked)),
@@ -205,6 +206,27 @@ fn server_sends(batch: usize, is_checked: bool) -> Round {
                 server.tx(id, NOW).unwrap().send(Message::Binary(black_box(&payload))).unwrap();
             }
             flush!(server, wire);
+        }
+        check!(ClientEvent, client, wire, count(16), Message::Binary(&payload));
+        count(16)
+    })
+}
+
+fn server_sends_through(is_checked: bool) -> Round {
+    let (mut server, mut client, id) = pair(Config::default());
+    let (payload, mut wire) = (payload(16), is_checked.then(Vec::new));
+    Box::new(move || {
+        for _ in 0..count(16) {
+            let message = Message::Binary(black_box(&payload));
+            let frame = server.tx(id, NOW).unwrap().send_through(message, Compress::Auto).unwrap().unwrap();
+            let mut length = 0;
+            for slice in &frame.slices() {
+                length += black_box(slice).len();
+                if let Some(wire) = &mut wire {
+                    Vec::extend_from_slice(wire, slice);
+                }
+            }
+            frame.written(length);
         }
         check!(ClientEvent, client, wire, count(16), Message::Binary(&payload));
         count(16)

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant as Clock};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use sockless::{
-    Accept, Client, ClientEvent, Config, Connect, Entropy, Instant, Message, NoEntropy, Prepared, Sender, Server,
-    ServerEvent, SessionId, Shared, fuzzing,
+    Accept, Client, ClientEvent, Compress, Config, Connect, Entropy, Instant, Message, NoEntropy, Prepared, Sender,
+    Server, ServerEvent, SessionId, Shared, fuzzing,
 };
 
 fn main() {
@@ -135,6 +135,14 @@ fn send(criterion: &mut Criterion) {
             group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: size as u64 });
             group.bench_function(BenchmarkId::new("server", name), |bencher| {
                 bencher.iter(|| send_by_server(&mut server, id, |tx| tx.send(black_box(message)).unwrap()));
+            });
+            group.bench_function(BenchmarkId::new("server, past the queue", name), |bencher| {
+                bencher.iter(|| {
+                    let tx = server.tx(id, NOW).unwrap();
+                    let frame = tx.send_through(black_box(message), Compress::Auto).unwrap().unwrap();
+                    let length = frame.slices().iter().map(|slice| black_box(slice).len()).sum();
+                    frame.written(length);
+                });
             });
             group.bench_function(BenchmarkId::new("client", name), |bencher| {
                 bencher.iter(|| {

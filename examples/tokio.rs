@@ -57,8 +57,12 @@ async fn serve(mut stream: TcpStream, mut connection: Connection, clock: Clock) 
         let count = connection.server.transmit(&mut slices);
         tokio::select! {
             result = writer.write_vectored(&slices[..count]), if writes => connection.written(result, clock.now()),
-            result = reader.read(&mut buffer), if !writes => connection.read(result, 0, &mut buffer, clock.now()),
-            () = sleep(wait.unwrap_or_default()), if wait.is_some() => connection.receive(&mut [], clock.now()),
+            result = reader.read(&mut buffer), if !writes => {
+                // What is left, or met an error, is queued.
+                let write = |slices: &[IoSlice<'_>]| writer.try_write_vectored(slices).unwrap_or(0);
+                connection.read(result, 0, &mut buffer, clock.now(), write);
+            }
+            () = sleep(wait.unwrap_or_default()), if wait.is_some() => connection.receive(clock.now()),
         }
     }
     if connection.is_reset() {

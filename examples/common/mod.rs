@@ -2,18 +2,21 @@
 //!
 //! Nothing here touches a socket: `blocking.rs`, `mio.rs` and `tokio.rs` bring bytes and the time, and take bytes away.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{AddrParseError, SocketAddr};
 use std::{mem, sync::Arc};
 
 use sockless::{
-    Accept, Close, CloseCode, Config, Event, Incoming, Instant, Limits, Reason, Response, SendError, Server,
-    ServerEvent, SessionId, Transport,
+    Accept, Close, CloseCode, Compress, Config, Event, Incoming, Instant, Limits, Message, Reason, Response, SendError,
+    Sender, Server, ServerEvent, SessionId, Transport,
 };
 
 /// The size of a read: such that messages of 64 KiB come whole, most of the time, which spares a read and a copy of
 /// each.
 pub(crate) const READ: usize = 128 << 10;
+
+/// From here on a message is worth a write of its own, if the driver writes at once. Shorter ones share one.
+const LONG: usize = 16 << 10;
 
 /// The drivers read only while nothing waits to be written, which is all of their back-pressure. So the output queue
 /// must take what one read can echo, a message that it ends and `READ` bytes more, and no echo meets `SendError::Full`.
@@ -46,7 +49,7 @@ impl Connection {
             Ok(count) => self.server.transmitted(count, now),
             Err(error) => self.failed(&error, now),
         }
-        self.receive(&mut [], now);
+        self.receive(now);
         match self.session {
             Some(_) if self.server.has_output() => self.pause(now),
             Some(id) => self.server.resume(id, now),
@@ -64,8 +67,16 @@ impl Connection {
     }
 
     /// What came of a read into so much room of a long message, and behind that into `buffer`, which is free again
-    /// afterwards.
-    pub(crate) fn read(&mut self, result: io::Result<usize>, room: usize, buffer: &mut [u8], now: Instant) {
+    /// afterwards. A long echo that has nothing before it is handed to `write`, which says how much the transport took:
+    /// 0 from a driver that cannot write now.
+    pub(crate) fn read(
+        &mut self,
+        result: io::Result<usize>,
+        room: usize,
+        buffer: &mut [u8],
+        now: Instant,
+        write: impl FnMut(&[IoSlice<'_>]) -> usize,
+    ) {
         let mut input = &mut [][..];
         match result {
             Ok(0) => self.server.receive_eof(now),
@@ -75,20 +86,30 @@ impl Connection {
             }
             Err(error) => self.failed(&error, now),
         }
-        self.receive(input, now);
+        self.receive_and_write(input, now, write);
+    }
+
+    /// Lets the engine have the time, and lend what no byte caused.
+    pub(crate) fn receive(&mut self, now: Instant) {
+        self.receive_and_write(&mut [], now, |_| 0);
     }
 
     /// Lets the engine have what was read, if anything, and then the time. In this order: what came before a deadline
     /// passed counts, even if the driver was late to see it.
-    pub(crate) fn receive(&mut self, mut input: &mut [u8], now: Instant) {
+    fn receive_and_write(
+        &mut self,
+        mut input: &mut [u8],
+        now: Instant,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> usize,
+    ) {
         while let Some(event) = self.server.receive(&mut input, now) {
-            react(event, &mut self.session);
+            react(event, &mut self.session, &mut write);
         }
         // Asked first, since mostly nothing is due.
         if self.server.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
             self.server.handle_timeout(now);
             while let Some(event) = self.server.receive(&mut &mut [][..], now) {
-                react(event, &mut self.session);
+                react(event, &mut self.session, &mut write);
             }
         }
     }
@@ -112,7 +133,7 @@ impl Connection {
 }
 
 /// All that the application does. Pings, Closes and faults are answered by the engine.
-fn react(event: ServerEvent<'_>, session: &mut Option<SessionId>) {
+fn react(event: ServerEvent<'_>, session: &mut Option<SessionId>, write: &mut impl FnMut(&[IoSlice<'_>]) -> usize) {
     match event {
         ServerEvent::Offer(offer) => *session = Some(offer.accept(Accept::new())),
         ServerEvent::Request(request) => {
@@ -120,11 +141,26 @@ fn react(event: ServerEvent<'_>, session: &mut Option<SessionId>) {
                 request.respond(&refusal.body("This is a WebSocket.\n"));
             }
         }
-        ServerEvent::Session(_, Incoming { event: Event::Message(message), tx }) => match tx.send(message) {
+        ServerEvent::Session(_, Incoming { event: Event::Message(message), tx }) => match echo(message, tx, write) {
             // Closed: our Close went out before this message came, so nobody waits for its echo.
             Ok(()) | Err(SendError::Closed) => {}
             Err(_) => tx.close(Close::With(CloseCode::INTERNAL_ERROR, Reason::EMPTY)),
         },
         _ => {}
     }
+}
+
+fn echo(
+    message: Message<'_>,
+    tx: &mut Sender,
+    write: &mut impl FnMut(&[IoSlice<'_>]) -> usize,
+) -> Result<(), SendError> {
+    if message.as_bytes().len() < LONG {
+        return tx.send(message);
+    }
+    if let Some(frame) = tx.send_through(message, Compress::Auto)? {
+        let count = write(&frame.slices());
+        frame.written(count);
+    }
+    Ok(())
 }

@@ -22,11 +22,10 @@ enum Bound {
     Linear,
 }
 
-/// The form of ours that a row is about: what has a size worth lending is lent, what goes to many is prepared.
+/// The form of ours that a row is about: what goes to many is prepared.
 pub fn ours(row: &Row) -> &'static str {
-    match (row.part, row.size) {
-        ("send", 16384..) => "sockless shared",
-        ("broadcast", _) => "sockless prepared",
+    match row.part {
+        "broadcast" => "sockless prepared",
         _ => "sockless",
     }
 }

@@ -1,12 +1,13 @@
 //! What does the work cost, when nothing is checked and no case is thought of?
 //!
 //! `memcpy` copies the same bytes once. The bare loop reads headers, unmasks in place and counts; text it hands to
-//! simdutf8; what it sends it copies behind a header, masked on the way if it must be. It assembles nothing: a message
-//! that several reads or frames bring stays in pieces. It is plain, not tuned: an engine that is can be ahead of it
+//! simdutf8; what it sends it copies behind a header, masked on the way if it must be, or where it need not be, and has a
+//! write of its own or is long, lends. It assembles nothing: a message that several reads or frames bring stays in pieces. It is plain, not tuned: an engine that is can be ahead of it
 //! where messages are small. A handshake is httparse, SHA-1 and base64. It comes with a mask in safe code, for any
 //! x86-64, and with one that uses AVX2 or AVX-512 where the machine has it: sockudo-ws's, which can be called by itself.
 
 use std::hint::black_box;
+use std::io::IoSlice;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha1::{Digest, Sha1};
@@ -14,6 +15,9 @@ use sha1::{Digest, Sha1};
 use crate::engines::{Connection, Engine};
 use crate::traffic::{Outgoing, Role, Tally};
 use crate::transport::{self, Outcome, dry, is_flush_due};
+
+/// A piece that is not worth a copy.
+const LONG: usize = 4 << 10;
 
 pub struct Memcpy;
 
@@ -164,6 +168,14 @@ impl<const SIMD: bool> Connection for Loop<SIMD> {
     }
 
     fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
+        if self.role == Role::Server && batch == 1 {
+            for _ in 0..times {
+                put_header(&mut self.output, message.bytes.len(), self.role);
+                transport::write_vectored(&[IoSlice::new(&self.output), IoSlice::new(message.bytes)]);
+                self.output.clear();
+            }
+            return Ok(());
+        }
         for number in 1..=times {
             put_header(&mut self.output, message.bytes.len(), self.role);
             if self.role == Role::Client {
@@ -189,7 +201,12 @@ impl<const SIMD: bool> Connection for Loop<SIMD> {
                 if let Some(length) = begins {
                     put_header(output, length, Role::Server);
                 }
-                output.extend_from_slice(piece);
+                if piece.len() < LONG {
+                    output.extend_from_slice(piece);
+                } else {
+                    transport::write_vectored(&[IoSlice::new(output), IoSlice::new(piece)]);
+                    output.clear();
+                }
             },
             flush,
         )

@@ -98,8 +98,7 @@ fn table(figures: &Value, is_shown: impl Fn(&Value) -> bool) -> Result<String, S
             figure(ours),
             peer(&row["strict"]),
             peer(&row["fastest"]),
-            // The bare loop copies what it sends.
-            row["of the bare loop"].as_f64().filter(|_| ours == "sockless").map_or("–".to_string(), significant),
+            row["of the bare loop"].as_f64().map_or("–".to_string(), significant),
             row["goal"].as_str().unwrap_or_default(),
         );
     }
