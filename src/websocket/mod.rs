@@ -295,11 +295,11 @@ impl WebSocket {
     }
 
     /// Room in a long message that has begun to come, for the next read: what is read there is in its place, and is not
-    /// copied again. It never takes more memory than twice what has come, and is empty where there is nothing to gain:
-    /// without such a message, where less than 4 KiB have come or are missing of its frame, and for what is compressed,
-    /// handed on in chunks, or text that is not all ASCII so far. A driver that never asks loses nothing but some speed
-    /// with messages longer than its reads. What the room holds before the read means nothing: it may be left over from an
-    /// earlier message.
+    /// copied again. It never takes more memory than twice what has come, unless an earlier message has left it, and is
+    /// empty where there is nothing to gain: without such a message, where less than 4 KiB are missing of its frame or have
+    /// come while there is no memory, and for what is compressed, handed on in chunks, or text that is not all ASCII so
+    /// far. A driver that never asks loses nothing but some speed with messages longer than its reads. What the room holds
+    /// before the read means nothing: it may be left over from an earlier message.
     ///
     /// Say with [`received`](WebSocket::received) how much was read there, then call [`receive`](WebSocket::receive), with
     /// what was read behind it or with an empty slice. A vectored read fills the room and then the driver's buffer:

@@ -2,7 +2,7 @@
 //!
 //! In one buffer, filled up to a mark. What lies behind the mark is initialised already, by the last message or with zeros, so
 //! that a driver can read into it: the payload is then where it belongs without having been anywhere else. It grows by what
-//! has arrived, twofold, never by what a header claims.
+//! has arrived, twofold, never by what a header claims; what is there already is used up first.
 
 use alloc::vec::Vec;
 
@@ -70,7 +70,7 @@ impl Gathered {
         // What there is is used up first, so that short reads do not each ask for more.
         let wanted = if there < LEAST { self.filled } else { there };
         let length = usize::try_from(remaining).unwrap_or(usize::MAX).min(wanted).min(MOST);
-        if length < LEAST || self.filled < LEAST { 0 } else { length }
+        if length < LEAST || self.is_empty() { 0 } else { length }
     }
 
     /// Counts what was read into the room, nothing where that was not asked for; shows it.
