@@ -2,7 +2,8 @@
 //!
 //! Both directions are the same XOR with a 4-byte key that repeats. The loops run over 64-byte blocks of `u32` words,
 //! which the compiler turns into the widest vectors that the target has. Short payloads take no loop: two words from either
-//! end, which may overlap. [`apply`] works in place; [`copy`], [`copy_long`] and [`append`] do it while copying.
+//! end, which may overlap. Long ones are written from an address on that a vector does not straddle lines of the cache from.
+//! [`apply`] works in place; [`copy`], [`copy_long`] and [`append`] do it while copying.
 //! A payload that comes in pieces keeps its phase by [`rotate`]: the key's next byte comes first again.
 
 use alloc::vec::Vec;
@@ -56,13 +57,43 @@ fn ends<const N: usize>(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// XORs a payload of at least 64 bytes: whole blocks, and the last 64 bytes apart, whatever they share with those.
+/// XORs a payload of at least 64 bytes. If it is long, its blocks are aligned, and its first bytes are XORed apart, whatever
+/// they share with those.
 #[inline]
 fn blocks(bytes: &mut [u8], key: [u8; 4]) {
     // What was not masked.
     if key == [0; 4] {
         return;
     }
+    if bytes.len() < LONG {
+        return blocks_as_they_lie(bytes, key);
+    }
+    let Some(mut front) = bytes.first_chunk::<LINE>().copied() else { return };
+    xor(&mut front, key);
+    let lead = lead(bytes);
+    if let Some(aligned) = bytes.get_mut(lead..) {
+        blocks_as_they_lie(aligned, rotate(key, lead));
+    }
+    if let Some(slot) = bytes.first_chunk_mut() {
+        *slot = front;
+    }
+}
+
+/// From so many bytes on, what lies across lines of the cache costs more than to begin where they do not.
+const LONG: usize = 512;
+
+/// No vector of so many bytes, at a multiple of it, straddles lines.
+const LINE: usize = 32;
+
+/// How many bytes there are before the first that is aligned, at most [`LINE`].
+#[inline(always)]
+fn lead(bytes: &[u8]) -> usize {
+    bytes.as_ptr().align_offset(LINE).min(LINE)
+}
+
+/// XORs at least 64 bytes: whole blocks, and the last 64 bytes apart, whatever they share with those.
+#[inline(always)]
+fn blocks_as_they_lie(bytes: &mut [u8], key: [u8; 4]) {
     let from = bytes.len().wrapping_sub(64);
     let Some(mut back) = bytes.last_chunk::<64>().copied() else { return };
     xor(&mut back, rotate(key, from));
@@ -76,6 +107,22 @@ fn blocks(bytes: &mut [u8], key: [u8; 4]) {
 
 /// The same; says whether nothing but ASCII came out, which costs a tenth of asking it behind.
 pub(crate) fn apply_to_text(bytes: &mut [u8], key: [u8; 4]) -> bool {
+    if bytes.len() < LONG || key == [0; 4] {
+        return apply_to_text_as_it_lies(bytes, key);
+    }
+    let Some(mut front) = bytes.first_chunk::<LINE>().copied() else { return false };
+    xor(&mut front, key);
+    let lead = lead(bytes);
+    let Some(aligned) = bytes.get_mut(lead..) else { return false };
+    let is_ascii = apply_to_text_as_it_lies(aligned, rotate(key, lead));
+    if let Some(slot) = bytes.first_chunk_mut() {
+        *slot = front;
+    }
+    is_ascii && front.is_ascii()
+}
+
+#[inline(always)]
+fn apply_to_text_as_it_lies(bytes: &mut [u8], key: [u8; 4]) -> bool {
     let from = bytes.len().wrapping_sub(64);
     let Some(mut back) = bytes.last_chunk::<64>().copied() else {
         apply(bytes, key);
@@ -163,9 +210,25 @@ pub(crate) fn copy_long(to: &mut [u8], bytes: &[u8], key: Option<[u8; 4]>) {
     }
 }
 
-/// Copies more than 64 bytes: whole blocks, and the last one apart, whatever they share.
+/// Copies more than 64 bytes; if it is long, to blocks that are aligned.
 #[inline]
 fn copy_blocks(to: &mut [u8], bytes: &[u8], key: [u8; 4]) {
+    if bytes.len() < LONG {
+        return copy_blocks_as_they_lie(to, bytes, key);
+    }
+    if let (Some(to), Some(mut front)) = (to.first_chunk_mut::<LINE>(), bytes.first_chunk().copied()) {
+        xor(&mut front, key);
+        *to = front;
+    }
+    let lead = lead(to);
+    if let (Some(to), Some(bytes)) = (to.get_mut(lead..), bytes.get(lead..)) {
+        copy_blocks_as_they_lie(to, bytes, rotate(key, lead));
+    }
+}
+
+/// Copies at least 64 bytes: whole blocks, and the last one apart, whatever they share.
+#[inline(always)]
+fn copy_blocks_as_they_lie(to: &mut [u8], bytes: &[u8], key: [u8; 4]) {
     for (to, from) in to.as_chunks_mut::<64>().0.iter_mut().zip(bytes.as_chunks::<64>().0) {
         // Through a value of its own: written first and XORed in place, it would be read again from where it is written.
         let mut block = *from;
@@ -229,20 +292,28 @@ mod tests {
         #[test]
         fn in_place_and_while_copying_agree_with_the_plain_loop(
             bytes in prop::collection::vec(any::<u8>(), 0..1500),
-            offset in 0usize..8,
+            offset in 0usize..70,
+            at: prop::sample::Index,
             key: [u8; 4],
         ) {
             let bytes = &bytes[offset.min(bytes.len())..];
             let expected = naive(bytes, key);
-            let mut in_place = bytes.to_vec();
-            apply(&mut in_place, key);
-            prop_assert_eq!(&in_place, &expected);
+            // Wherever it lies.
+            let misplaced = |bytes: &[u8]| [&vec![7; offset][..], bytes].concat();
+            let mut in_place = misplaced(bytes);
+            apply(&mut in_place[offset..], key);
+            prop_assert_eq!(&in_place, &misplaced(&expected));
             for is_ascii in [true, false] {
-                let mut text: Vec<u8> = if is_ascii { naive(bytes, key).iter().map(|byte| byte & 0x7F).collect() } else { expected.clone() };
-                let plain = text.clone();
-                text = naive(&text, key);
-                prop_assert_eq!(apply_to_text(&mut text, key), plain.is_ascii());
-                prop_assert_eq!(&text, &plain);
+                let plain: Vec<u8> = expected.iter().map(|byte| if is_ascii { byte & 0x7F } else { *byte }).collect();
+                let mut text = misplaced(&naive(&plain, key));
+                prop_assert_eq!(apply_to_text(&mut text[offset..], key), plain.is_ascii());
+                prop_assert_eq!(&text, &misplaced(&plain));
+            }
+            // One byte that is not ASCII, wherever it is.
+            if !bytes.is_empty() {
+                let mut plain: Vec<u8> = expected.iter().map(|byte| byte & 0x7F).collect();
+                plain[at.index(bytes.len())] |= 0x80;
+                prop_assert!(!apply_to_text(&mut misplaced(&naive(&plain, key))[offset..], key));
             }
             let mut appended = vec![7; offset];
             append(&mut appended, bytes, key);
@@ -252,9 +323,9 @@ mod tests {
                 copy(&mut room, short, key);
                 prop_assert_eq!(&room[..short.len()], naive(short, key.unwrap_or_default()));
                 for long in [bytes, &bytes[..bytes.len().min(200)]].into_iter().filter(|bytes| bytes.len() > SHORT) {
-                    let mut copied = vec![7; long.len()];
-                    copy_long(&mut copied, long, key);
-                    prop_assert_eq!(copied, naive(long, key.unwrap_or_default()));
+                    let mut copied = vec![7; offset + long.len()];
+                    copy_long(&mut copied[offset..], long, key);
+                    prop_assert_eq!(copied, misplaced(&naive(long, key.unwrap_or_default())));
                 }
             }
         }
