@@ -64,7 +64,7 @@ impl Queue {
         self.length
     }
 
-    /// The position behind the last byte, counted from the beginning.
+    /// The position behind the last byte, counted from the first that was ever queued.
     pub(crate) fn end(&self) -> u64 {
         self.acknowledged + self.length as u64
     }
@@ -272,12 +272,6 @@ impl Queue {
             self.rebase();
         }
         count
-    }
-
-    /// Counts bytes that went to the transport past an empty queue.
-    #[inline]
-    pub(crate) fn pass(&mut self, count: usize) {
-        self.acknowledged += count as u64;
     }
 
     /// Promises the next bytes that are not promised yet; says from which position on they are.

@@ -236,6 +236,30 @@ fn without_agreement_or_without_a_configuration_all_goes_plain() {
     });
 }
 
+#[test]
+fn where_compression_was_agreed_on_only_what_must_go_plain_is_lent() {
+    for (parameters, compression) in modes() {
+        for role in ROLES {
+            let mut link = Link::new(role, parameters, &compression);
+            let mut through = |text: &str, compress, lent: bool| {
+                let read = link.sends(|tx| {
+                    let frame = tx.send_through(Message::Text(text), compress).unwrap();
+                    assert_eq!(frame.is_some(), lent && role == Role::Server);
+                });
+                assert_eq!((read.messages, read.data), (vec![Seen::text(text)], text.as_bytes().to_vec()));
+                read.frames[0].payload().len()
+            };
+            let text = "all the same ".repeat(100);
+            let lengths = [Compress::Auto, Compress::Always].map(|compress| through(&text, compress, false));
+            assert!(lengths.iter().all(|length| *length < 50), "{lengths:?}");
+            // What goes plain leaves the window as it was.
+            assert_eq!(through("all the same, in the clear", Compress::Never, true), 26);
+            assert_eq!(through("short", Compress::Auto, false), 5, "plain as well, but for the configuration to say");
+            assert!(through(&text, Compress::Auto, false) < 50);
+        }
+    }
+}
+
 /// Trap 42: neither what is plain nor what is empty is in a window.
 //= rfc7692 7.2.1 MUST 2: a client that agreed to it begins each message with an empty window
 //= rfc7692 7.2.1 MUST 3: and so does a server

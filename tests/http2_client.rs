@@ -546,6 +546,15 @@ fn a_paused_session_holds_its_own_credit_only() {
     assert_eq!(talk.sent(), [format!("WINDOW_UPDATE 1 {:?}", used.to_be_bytes())]);
 }
 
+#[test]
+fn what_would_go_through_goes_into_data() {
+    let mut talk = Talk::new(Config::default(), None);
+    let id = talk.opened();
+    let tx = talk.client.tx(id, talk.now).unwrap();
+    assert!(tx.queued() == 0 && tx.send_through(Message::Text("hi"), Compress::Never).unwrap().is_none());
+    assert_eq!(talk.sent(), ["DATA 1 0 8"]);
+}
+
 //= rfc9113 5.4.2 MUST 1: what was under way when we reset a stream is taken
 //= type=test
 #[test]

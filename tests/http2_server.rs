@@ -680,6 +680,16 @@ fn trap_50_trap_51_a_session_from_its_head_to_its_end() {
     on_open("half a frame", &[&half], &["1 1006 Eof", OPENED, "END 1"]);
 }
 
+#[test]
+fn what_would_go_through_goes_into_data() {
+    let mut wire = Wire::begun(Config::default());
+    wire.feed(&open(1));
+    assert_eq!(wire.frames(), [OPENED]);
+    let tx = wire.server.tx(wire.id(1), START).unwrap();
+    assert!(tx.queued() == 0 && tx.send_through(Message::Text("hi"), Compress::Never).unwrap().is_none());
+    assert_eq!(wire.frames(), ["DATA 1 [81, 2, 68, 69]"]);
+}
+
 /// The table in the head of `http2/connection.rs`, but for streams that were never opened.
 //= rfc9113 4.3 MUST 2: a block is decoded, or the connection ends
 //= rfc9113 5.1 MUST 5: half closed by the peer: its DATA and HEADERS are STREAM_CLOSED

@@ -14,9 +14,9 @@ use std::time::Duration;
 use heap::{held_since, measure, report};
 use rand_chacha::ChaCha8Rng;
 use sockless::{
-    Accept, Chunk, Client, ClientEvent, Config, Connect, Delivery, Entropy, Event, Incoming, Instant, KeepAlive, Kind,
-    Limits, Message, NoEntropy, RequestError, Response, Sender, Server, ServerEvent, SessionId, Shared, Timer,
-    WebSocket,
+    Accept, Chunk, Client, ClientEvent, Compress, Config, Connect, Delivery, Entropy, Event, Incoming, Instant,
+    KeepAlive, Kind, Limits, Message, NoEntropy, RequestError, Response, Sender, Server, ServerEvent, SessionId,
+    Shared, Timer, WebSocket,
 };
 
 const KIB: usize = 1 << 10;
@@ -604,6 +604,26 @@ fn a_warm_echo_allocates_nothing() {
             assert_eq!((echoed, measured.allocations), (100 * once, 0), "{size} bytes in reads of {read}");
         }
     }
+}
+
+#[test]
+fn what_goes_through_asks_for_no_memory_and_what_is_left_of_it_for_no_more() {
+    let mut server = Server::new(Arc::new(still(|_| {})), at(0));
+    let id = open(&mut server, usize::MAX, &mut buffer(), Accept::new());
+    release(&mut server, at(0));
+    let body = vec![7; MIB];
+    let mut through = |count| {
+        let (_, measured) = measure(|| {
+            let frame = server.tx(id, at(1)).unwrap().send_through(Message::Binary(&body), Compress::Auto);
+            frame.unwrap().unwrap().written(count);
+        });
+        measured
+    };
+    assert_eq!(through(MIB + 10).allocations, 0);
+    assert_eq!(through(usize::MAX).allocations, 0);
+    let rest = through(MIB + 10 - 1000);
+    assert!(rest.peak < 2 * KIB && rest.allocations == 1, "{rest:?}");
+    assert_eq!(flush(&mut server, at(1)), 1000);
 }
 
 #[test]

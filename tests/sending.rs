@@ -6,9 +6,11 @@
 #![cfg(test)]
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use sockless::{
-    Close, CloseCode, Compress, Config, Kind, Limits, Message, Prepared, Reason, SendError, Shared, WebSocket,
+    Accept, Close, CloseCode, Compress, Config, Event, Incoming, Kind, Limits, Message, OriginPolicy, Prepared, Reason,
+    SendError, Sender, Server, ServerEvent, Shared, Transport, WebSocket,
 };
 
 mod common;
@@ -151,6 +153,7 @@ fn what_is_out_of_order_is_refused_and_changes_nothing() {
         for began in [false, true] {
             assert_eq!(tx.send(Message::Text("x")), Err(SendError::MidMessage));
             assert_eq!(tx.send_with(Message::Text("x"), Compress::Never), Err(SendError::MidMessage));
+            assert_eq!(tx.send_through(Message::Text("x"), Compress::Never).err(), Some(SendError::MidMessage));
             assert_eq!(tx.send_shared(&Shared::binary("x")), Err(SendError::MidMessage));
             assert_eq!(tx.send_prepared(&Prepared::new(Message::Text("x"))), Err(SendError::MidMessage));
             assert_eq!(tx.begin(Kind::Text, Compress::Auto), Err(SendError::MidMessage));
@@ -184,6 +187,7 @@ fn a_full_queue_takes_no_message_until_the_transport_took_some() {
         assert_eq!(queued, 2 * (overhead + 10));
         assert!((tx.is_ready(), tx.is_full()) == (false, true));
         assert_eq!(tx.send(Message::Text("")), Err(SendError::Full));
+        assert_eq!(tx.send_through(Message::Text(""), Compress::Auto).err(), Some(SendError::Full));
         assert_eq!(tx.send_with(Message::Binary(b""), Compress::Auto), Err(SendError::Full));
         assert_eq!(tx.send_shared(&Shared::binary("")), Err(SendError::Full));
         assert_eq!(tx.send_prepared(&Prepared::new(Message::Text(""))), Err(SendError::Full));
@@ -463,4 +467,227 @@ fn a_prepared_message_goes_to_servers_and_clients_alike() {
     }
     // A client does not mask the shared body itself.
     assert_eq!((prepared.payload(), shared.as_bytes()), (&b"to all"[..], &b"to all"[..]));
+}
+
+// Past the queue.
+
+/// What the transport takes of the frame that is lent, if so many bytes fit; the rest is queued.
+fn passes(tx: &mut Sender, message: Message<'_>, count: usize) -> Option<Vec<u8>> {
+    let frame = tx.send_through(message, Compress::Auto).unwrap()?;
+    let mut taken = [frame.header(), frame.payload()].concat();
+    taken.truncate(count);
+    frame.written(count);
+    Some(taken)
+}
+
+//= rfc6455 6.1 MUST 4: in a frame
+//= rfc6455 6.1 MUST 5: whose opcode says text or binary
+//= rfc6455 6.1 MUST 6: and whose FIN is set
+//= rfc6455 6.1 MUST 8: all of it
+//= type=test
+#[test]
+fn a_frame_that_is_lent_is_the_same_and_what_is_not_taken_of_it_is_queued() {
+    for length in [0, 1, 125, 126, 65_535, 65_536] {
+        let body = "t".repeat(length);
+        for (message, whole) in
+            [(Message::Text(&body), Frame::text(&body)), (Message::Binary(body.as_bytes()), Frame::binary(&body))]
+        {
+            let whole = whole.encode(None);
+            let (header, end) = (whole.len() - length, whole.len());
+            let short = (0..=end + 1).filter(|_| length <= 126);
+            let counts = short.chain([0, 1, header - 1, header, header + 1, end - 1, end, end + 1, usize::MAX]);
+            for count in counts {
+                let mut session = bare_session(Role::Server, Config::default());
+                let frame = session.tx(START).send_through(message, Compress::Auto).unwrap().unwrap();
+                assert_eq!((frame.header(), frame.payload().as_ptr()), (&whole[..header], body.as_ptr()), "no copy");
+                assert_eq!(frame.slices().map(|slice| slice.to_vec()), [frame.header(), frame.payload()]);
+                assert_eq!([frame.header(), frame.payload()].concat(), whole);
+                frame.written(count);
+                let rest = &whole[count.min(end)..];
+                assert_eq!((session.tx(START).queued(), session.has_output()), (rest.len(), !rest.is_empty()));
+                assert!(show(&mut session) == rest, "{count} of {end} bytes are taken");
+                // The next stands behind it.
+                session.tx(START).send(Message::Text("next")).unwrap();
+                session.transmitted(rest.len(), START);
+                assert_eq!(show(&mut session), Frame::text("next").encode(None));
+            }
+            let mut session = bare_session(Role::Server, Config::default());
+            drop(session.tx(START).send_through(message, Compress::Auto).unwrap());
+            assert!(show(&mut session) == whole, "queued, as nothing was said of it");
+        }
+    }
+}
+
+#[test]
+fn what_stands_behind_something_is_queued() {
+    let before: [fn(&mut WebSocket); 7] = [
+        |session| session.tx(START).send(Message::Text("short")).unwrap(),
+        |session| session.tx(START).send_shared(&Shared::binary(vec![7; 1000])).unwrap(),
+        |session| session.tx(START).ping(b"ours").unwrap(),
+        |session| hear(session, Role::Server, &Frame::ping("theirs")),
+        |session| {
+            session.tx(START).send(Message::Text("taken in part")).unwrap();
+            session.transmitted(3, START);
+        },
+        |session| drop(passes(session.tx(START), Message::Text("taken in part"), 3)),
+        |session| drop(session.tx(START).send_through(Message::Text("not taken"), Compress::Auto).unwrap()),
+    ];
+    for before in before {
+        let mut session = bare_session(Role::Server, Config::default());
+        before(&mut session);
+        let shown = show(&mut session);
+        assert_eq!(passes(session.tx(START), Message::Text("behind"), usize::MAX), None);
+        let behind = Frame::text("behind").encode(None);
+        assert_eq!(show(&mut session), [shown, behind.clone()].concat());
+        // To the last byte.
+        let queued = session.tx(START).queued();
+        session.transmitted(queued - 1, START);
+        assert_eq!(passes(session.tx(START), Message::Text("behind"), usize::MAX), None);
+        assert_eq!(show(&mut session), [&b"d"[..], &behind].concat());
+        session.transmitted(1 + behind.len(), START);
+        assert_eq!(passes(session.tx(START), Message::Text("behind"), usize::MAX), Some(behind));
+    }
+    // The response that opens it goes first.
+    let mut server = Server::new(Arc::new(Config { origin: OriginPolicy::Any, ..Config::default() }), START);
+    let mut request = *b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let id = match server.receive(&mut &mut request[..], START) {
+        Some(ServerEvent::Offer(offer)) => offer.accept(Accept::new()),
+        other => panic!("{other:?}"),
+    };
+    for expected in [None, Some(Frame::text("hello").encode(None))] {
+        assert_eq!(passes(server.tx(id, START).unwrap(), Message::Text("hello"), usize::MAX), expected);
+        server.take(&mut Vec::new(), START);
+    }
+}
+
+//= rfc6455 6.1 MUST 7: masked by a client
+//= type=test
+#[test]
+fn a_client_must_mask_and_so_queues() {
+    as_client(|way| {
+        let mut session = way.session();
+        for compress in [Compress::Auto, Compress::Never, Compress::Always] {
+            assert!(session.tx().send_through(Message::Text("masked"), compress).unwrap().is_none());
+            session.sends(&[Frame::text("masked")]);
+        }
+    });
+}
+
+#[test]
+fn one_message_is_lent_whatever_the_limit_and_none_beyond_it() {
+    let through = |session: &mut WebSocket| session.tx(START).send_through(Message::Text("x"), Compress::Never).err();
+    assert_eq!(through(&mut bare_session(Role::Server, with_output_limit(0))), Some(SendError::Full));
+    let mut session = bare_session(Role::Server, with_output_limit(10));
+    assert_eq!(passes(session.tx(START), Message::Binary(&[1; 1000]), usize::MAX).unwrap().len(), 1004);
+    assert_eq!(passes(session.tx(START), Message::Binary(&[1; 1000]), 994).unwrap().len(), 994);
+    assert_eq!(through(&mut session), Some(SendError::Full));
+    assert_eq!(show(&mut session), [1; 10]);
+    session.transmitted(1, START);
+    assert_eq!(passes(session.tx(START), Message::Text("x"), usize::MAX), None, "taken while less is queued");
+}
+
+//= rfc6455 6.1 MUST 2: only while open
+//= type=test
+#[test]
+fn nothing_is_lent_when_no_data_may_be_sent() {
+    let ends: [fn(&mut WebSocket, Role); 5] = [
+        |session, _| session.tx(START).close(Close::Empty),
+        |session, _| session.tx(START).abort(),
+        |session, _| session.receive_eof(START),
+        |session, role| hear(session, role, &Frame::close(1000, "")),
+        |session, role| hear(session, role, &Frame::new(3, "no such opcode")),
+    ];
+    for role in ROLES {
+        for end in ends {
+            let mut session = bare_session(role, Config::default());
+            end(&mut session, role);
+            // With what is queued, and when all is taken.
+            for _ in 0..2 {
+                let tx = session.tx(START);
+                let queued = tx.queued();
+                assert_eq!(tx.send_through(Message::Text("x"), Compress::Auto).err(), Some(SendError::Closed));
+                assert_eq!(tx.queued(), queued);
+                session.take(&mut Vec::new(), START);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_echo_goes_through_in_the_place_where_it_came() {
+    let mut session = bare_session(Role::Server, Config::default());
+    // In one frame, in two, and in a text.
+    let mut input = [Frame::binary([7; 300]), Frame::binary("a").more(), Frame::continuation("b"), Frame::text("é")]
+        .wire(Role::Server);
+    let mut input = &mut input[..];
+    let mut written = Vec::new();
+    while let Some(Incoming { event: Event::Message(message), tx }) = session.receive(&mut input, START) {
+        let frame = tx.send_through(message, Compress::Auto).unwrap().unwrap();
+        assert_eq!(frame.payload().as_ptr(), message.as_bytes().as_ptr());
+        written.extend([frame.header(), frame.payload()].concat());
+        frame.written(usize::MAX);
+    }
+    assert_eq!(frames(&written), [Frame::binary([7; 300]), Frame::binary("ab"), Frame::text("é")]);
+    assert!(input.is_empty() && !session.has_output());
+}
+
+/// The same, sent through and queued; the transport takes so much of it.
+fn both(act: impl Fn(&mut WebSocket, &dyn Fn(&mut WebSocket, &str, usize))) {
+    let mut through = bare_session(Role::Server, Config::default());
+    act(&mut through, &|session, text, count| {
+        assert!(passes(session.tx(START), Message::Text(text), count).is_some(), "nothing stands before it");
+    });
+    let mut queued = bare_session(Role::Server, Config::default());
+    act(&mut queued, &|session, text, count| {
+        session.tx(START).send(Message::Text(text)).unwrap();
+        session.transmitted(count, START);
+    });
+}
+
+#[test]
+fn control_frames_know_their_places_among_messages_that_go_through() {
+    both(|session, say| {
+        // A Ping is on its way until its last byte is taken, whatever went before it and behind it.
+        say(session, "before", usize::MAX);
+        session.tx(START).ping(b"one").unwrap();
+        session.transmitted(4, START);
+        assert_eq!(session.tx(START).ping(b"two"), Err(SendError::PingQueued));
+        session.transmitted(1, START);
+        say(session, "between", 4);
+        session.tx(START).ping(b"two").unwrap();
+        assert_eq!(session.tx(START).queued(), 5 + 5);
+        session.transmitted(5 + 4, START);
+        assert_eq!(session.tx(START).ping(b"three"), Err(SendError::PingQueued));
+        session.transmitted(1, START);
+        say(session, "behind", 0);
+        session.tx(START).ping(b"three").unwrap();
+        session.take(&mut Vec::new(), START);
+    });
+    both(|session, say| {
+        // Two Pongs are queued, in their places; of the others the last waits for these.
+        for said in ["before, and taken in part", "again"] {
+            say(session, said, 4);
+            for number in 0..9 {
+                hear(session, Role::Server, &Frame::ping([number; 125]));
+            }
+            let rest = said.len() - 2;
+            assert_eq!(session.tx(START).queued(), rest + 2 * 127);
+            session.transmitted(rest, START);
+            assert_eq!(frames(&show(session)), [Frame::pong([0; 125]), Frame::pong([1; 125])]);
+            session.transmitted(2 * 127, START);
+            assert_eq!(frames(&show(session)), [Frame::pong([8; 125])]);
+            session.transmitted(127, START);
+            assert!(!session.has_output());
+        }
+    });
+    both(|session, say| {
+        say(session, "the last", 3);
+        session.tx(START).close(Close::With(CloseCode::NORMAL, Reason::EMPTY));
+        hear(session, Role::Server, &Frame::close(1000, ""));
+        assert_eq!(session.transport(), Transport::Open);
+        assert_eq!(show(session), [&b"he last"[..], &Frame::close(1000, "").encode(None)].concat());
+        session.take(&mut Vec::new(), START);
+        assert_eq!(session.transport(), Transport::ShutdownWrite);
+    });
 }

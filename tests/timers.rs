@@ -13,8 +13,8 @@ use std::time::Duration;
 use pair::{Frame, OnOffer, Pair, Role, Setup, TICK, Told, simulate};
 use proptest::prelude::*;
 use sockless::{
-    Cause, Close, CloseCode, Closed, Config, Instant, KeepAlive, Kind, Limits, Message, Reason, RequestError, Response,
-    ResponseError, SendError, Server, ServerEvent, Timer,
+    Agreed, Cause, Close, CloseCode, Closed, Compress, Config, Instant, KeepAlive, Kind, Limits, Message, Reason,
+    RequestError, Response, ResponseError, SendError, Server, ServerEvent, Timer, Transport, WebSocket,
 };
 
 // The opening handshake: Limits::open_timeout.
@@ -331,6 +331,23 @@ fn an_unsolicited_pong_is_spared_while_something_is_sent() {
             pair.settle();
             assert_eq!(pair.deadline(role), Some((seconds(165), Timer::KeepAlive)));
         });
+    }
+}
+
+#[test]
+fn what_goes_through_spares_an_unsolicited_pong_too() {
+    for (count, taken_at) in [(usize::MAX, None), (3, Some(30)), (0, Some(30))] {
+        let mut session = server(pong_every(seconds(30)));
+        through(&mut session, at(20), count);
+        assert_eq!(session.poll_timeout(), Some((at(50), Timer::KeepAlive)));
+        if let Some(taken_at) = taken_at {
+            session.transmitted(100, at(taken_at));
+            assert_eq!(session.poll_timeout(), Some((at(60), Timer::KeepAlive)));
+        }
+        // It goes out when its time has come.
+        let (due, _) = session.poll_timeout().unwrap();
+        session.handle_timeout(due);
+        assert_eq!(session.tx(due).queued(), 2);
     }
 }
 
@@ -767,6 +784,24 @@ fn a_session_whose_output_is_not_taken_is_reset() {
 }
 
 #[test]
+fn what_is_left_of_a_message_that_goes_through_stalls_like_everything_else() {
+    let mut session = server(still(|limits| limits.stall_timeout = Some(seconds(60))));
+    through(&mut session, at(5), usize::MAX);
+    assert_eq!(session.poll_timeout(), None, "nothing waits");
+    for (time, count) in [(100, 0), (200, 5)] {
+        through(&mut session, at(time), count);
+        assert_eq!(session.poll_timeout(), Some((at(time + 60), Timer::Stall)));
+        session.transmitted(1, at(time + 30));
+        assert_eq!(session.poll_timeout(), Some((at(time + 90), Timer::Stall)));
+        session.transmitted(100, at(time + 89));
+        assert_eq!(session.poll_timeout(), None);
+    }
+    through(&mut session, at(300), 5);
+    session.handle_timeout(at(360));
+    assert_eq!((session.transport(), session.has_output()), (Transport::Reset, false));
+}
+
+#[test]
 fn a_session_whose_output_is_taken_slowly_goes_on() {
     for role in Role::BOTH {
         let setup = Setup::new(&still(|_| {})).with(role, still(|limits| limits.stall_timeout = Some(seconds(60))));
@@ -851,6 +886,20 @@ fn buffers_are_released_once_it_has_been_quiet() {
             assert_eq!(pair.deadline(role), None);
         });
     }
+}
+
+#[test]
+fn what_goes_through_leaves_nothing_to_release_but_says_that_it_is_not_quiet() {
+    let mut session = server(still(|limits| limits.release = Some(seconds(10))));
+    through(&mut session, at(1), usize::MAX);
+    assert_eq!(session.poll_timeout(), None);
+    through(&mut session, at(2), 5);
+    session.transmitted(100, at(3));
+    assert_eq!(session.poll_timeout(), Some((at(13), Timer::Release)));
+    through(&mut session, at(7), usize::MAX);
+    assert_eq!(session.poll_timeout(), Some((at(17), Timer::Release)));
+    session.handle_timeout(at(17));
+    assert_eq!(session.poll_timeout(), None);
 }
 
 #[test]
@@ -1684,6 +1733,21 @@ fn still(change: impl FnOnce(&mut Limits)) -> Config {
     };
     change(&mut limits);
     Config { limits, keep_alive: KeepAlive::Off, ..Config::default() }
+}
+
+/// A session behind its opening handshake, which ended at no time.
+fn server(config: Config) -> WebSocket {
+    WebSocket::server(&Agreed::default(), Arc::new(config), at(0))
+}
+
+fn at(time: u64) -> Instant {
+    Instant::from_nanos(0) + seconds(time)
+}
+
+/// Lends a message, of which the transport takes so many bytes at once.
+fn through(session: &mut WebSocket, now: Instant, count: usize) {
+    let frame = session.tx(now).send_through(Message::Text("of 20 bytes in all"), Compress::Auto).unwrap();
+    frame.unwrap().written(count);
 }
 
 fn pong_every(interval: Duration) -> Config {

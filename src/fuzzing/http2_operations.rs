@@ -15,11 +15,11 @@ use super::record::{Happening, Whole};
 use super::setup::{Choices, NOW};
 use crate::config::{Config, Http2Limits};
 use crate::error::{CloseCode, SendError};
-use crate::event::{Cause, Closed, Kind};
+use crate::event::{Cause, Closed, Kind, Message};
 use crate::http2::Http2Error;
 use crate::server::SessionId;
 use crate::time::{Instant, Timer};
-use crate::websocket::{Compress, Transport};
+use crate::websocket::{Compress, Sender, Transport};
 
 /// A client and a server, and a program of calls.
 pub fn http2_operations(input: &[u8]) {
@@ -120,10 +120,14 @@ impl Pair {
         let id = self.sides[0].sessions.choose(self.chosen);
         let kind = if argument & 0x80 == 0 { Kind::Text } else { Kind::Binary };
         let whole = || Whole::made(kind, argument);
+        let compress = if call & 0x40 == 0 { Compress::Auto } else { Compress::Never };
         match (call & 0x3F) % 22 {
             0 => self.open(),
             1 => self.chosen = argument,
-            2 | 3 => self.send(from, id, whole(), if call & 0x40 == 0 { Compress::Auto } else { Compress::Never }),
+            2 => self.send(from, id, whole(), |tx, message| tx.send_with(message, compress)),
+            3 => self.send(from, id, whole(), |tx, message| {
+                tx.send_through(message, compress).map(|frame| assert!(frame.is_none(), "{frame:?} goes into DATA"))
+            }),
             4 => self.begin(from, id, kind),
             5 | 6 => self.append(from, id, whole()),
             7 => self.finish(from, id),
@@ -164,12 +168,18 @@ impl Pair {
         }
     }
 
-    fn send(&mut self, from: usize, id: SessionId, whole: Whole, compress: Compress) {
+    fn send(
+        &mut self,
+        from: usize,
+        id: SessionId,
+        whole: Whole,
+        send: impl FnOnce(&mut Sender, Message<'_>) -> Result<(), SendError>,
+    ) {
         let side = &mut self.sides[from];
         let (full, now) = (side.output, self.now);
         let (Some(tx), Some(channel)) = (side.tx(id, now), self.channels.get_mut(&id)) else { return };
         let (is_ready, is_full) = (tx.is_ready(), tx.queued() >= full);
-        let result = tx.send_with(whole.as_message(), compress);
+        let result = send(tx, whole.as_message());
         assert_eq!(result.is_ok(), is_ready, "{result:?}");
         let way = &mut channel.ways[from];
         match result {
@@ -434,7 +444,7 @@ impl Pair {
 }
 
 impl Side {
-    fn tx(&mut self, id: SessionId, now: Instant) -> Option<&mut crate::websocket::Sender> {
+    fn tx(&mut self, id: SessionId, now: Instant) -> Option<&mut Sender> {
         either!(&mut self.end, end => end.tx(id, now))
     }
 }

@@ -85,7 +85,6 @@ impl Sender {
     fn queue_rest(&mut self, kind: Kind, payload: &[u8], taken: usize) {
         let header = header(kind, payload);
         let header = header.as_bytes();
-        self.queue.pass(taken);
         self.queueing();
         let payload = payload.get(taken.saturating_sub(header.len())..).unwrap_or_default();
         let header = header.get(taken..).unwrap_or_default();
@@ -138,7 +137,6 @@ impl Drop for Outgoing<'_> {
             self.sender.queue_rest(self.kind, self.payload, self.taken);
         } else {
             self.sender.last_sent = self.sender.now;
-            self.sender.queue.pass(length);
         }
     }
 }
