@@ -78,7 +78,6 @@ impl Queue {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if let Some(room) = self.room(bytes.len()) {
             room.copy_from_slice(bytes);
-            self.filled(bytes.len());
         } else {
             self.write(bytes.len(), |own| own.extend_from_slice(bytes));
         }
@@ -88,7 +87,7 @@ impl Queue {
     pub(crate) fn begin_with(&mut self, bytes: Vec<u8>) {
         if self.own.capacity() == 0 {
             self.own = bytes;
-            self.filled(self.own.len());
+            self.filled();
         } else {
             self.push(&bytes);
         }
@@ -99,25 +98,22 @@ impl Queue {
         self.reserve(length);
         self.own.truncate(self.end);
         write(&mut self.own);
-        self.filled(self.own.len() - self.end);
+        self.filled();
     }
 
-    /// Room behind the last byte, if it is there already. What is put there counts when [`filled`](Queue::filled) says so.
+    /// Counts what was appended to the buffer.
+    fn filled(&mut self) {
+        self.length += self.own.len() - self.end;
+        self.end = self.own.len();
+    }
+
+    /// Room behind the last byte, if it is there already. It counts at once, for the caller to fill.
     #[inline(always)]
     pub(crate) fn room(&mut self, length: usize) -> Option<&mut [u8]> {
-        self.own.get_mut(self.end..)?.get_mut(..length)
-    }
-
-    /// The same, of a length that is known.
-    #[inline(always)]
-    pub(crate) fn chunk<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
-        self.own.get_mut(self.end..)?.first_chunk_mut()
-    }
-
-    #[inline(always)]
-    pub(crate) fn filled(&mut self, length: usize) {
+        let room = self.own.get_mut(self.end..)?.get_mut(..length)?;
         self.end += length;
         self.length += length;
+        Some(room)
     }
 
     /// Makes room for some frames, of which one may take so much.

@@ -70,6 +70,26 @@ fn a_message_is_the_same_frame_however_it_is_sent() {
 }
 
 #[test]
+fn frames_of_all_lengths_are_whole_whether_there_is_room_for_them_or_not() {
+    let lengths = (0..300).chain([511, 512, 513, 1024, 4096, 65_535, 65_536]);
+    let messages: Vec<Vec<u8>> = lengths.map(|length| (0..length).map(|at| (at * 7) as u8).collect()).collect();
+    let frames: Vec<Frame> = messages.iter().map(Frame::binary).collect();
+    in_both_roles(|way| {
+        let mut session = way.session_with(with_output_limit(usize::MAX));
+        // What the first round has left is room for the next, where each frame lies elsewhere.
+        for before in 0..4 {
+            session.tx().send(Message::Binary(&messages[before])).unwrap();
+            messages.iter().for_each(|message| session.tx().send(Message::Binary(message)).unwrap());
+            session.sends(&[&frames[before..=before], &frames].concat());
+        }
+        for (message, frame) in messages.iter().zip(&frames) {
+            session.tx().send(Message::Binary(message)).unwrap();
+            session.sends(std::slice::from_ref(frame));
+        }
+    });
+}
+
+#[test]
 fn a_server_sends_shared_and_prepared_bodies_by_reference() {
     let shared = Shared::binary(vec![7; 1000]);
     let prepared = Prepared::new(Message::Binary(&[8; 1000]));

@@ -205,6 +205,45 @@ impl Header {
         opcode as u8 | if fin { FIN } else { 0 }
     }
 
+    /// The longest payload whose length takes no bytes of its own.
+    pub(crate) const MAX_SHORT: usize = 125;
+
+    /// How long a header is.
+    #[inline(always)]
+    pub(crate) const fn size(length: usize, is_masked: bool) -> usize {
+        let length_bytes = match length {
+            0..=Header::MAX_SHORT => 0,
+            126..=0xFFFF => 2,
+            _ => 8,
+        };
+        2 + length_bytes + if is_masked { 4 } else { 0 }
+    }
+
+    /// Puts the header that begins with this byte at the front of `room`; gives what is behind it.
+    //= rfc6455 5.2 MUST 1: no reserved bit is set without an extension
+    //= rfc6455 5.3 MUST 1: the mask bit is set where there is a key
+    #[inline(always)]
+    pub(crate) fn put(room: &mut [u8], first: u8, length: usize, key: Option<[u8; 4]>) -> Option<&mut [u8]> {
+        let (header, rest) = room.split_at_mut_checked(Header::size(length, key.is_some()))?;
+        let (start, behind) = header.split_first_chunk_mut()?;
+        let bits = match length {
+            0..=Header::MAX_SHORT => length as u8,
+            126..=0xFFFF => {
+                *behind.first_chunk_mut()? = (length as u16).to_be_bytes();
+                126
+            }
+            _ => {
+                *behind.first_chunk_mut()? = (length as u64).to_be_bytes();
+                127
+            }
+        };
+        *start = [first, bits | if key.is_some() { MASK } else { 0 }];
+        if let Some(key) = key {
+            *behind.last_chunk_mut()? = key;
+        }
+        Some(rest)
+    }
+
     /// Writes the header that begins with this byte.
     #[inline(always)]
     pub(crate) fn encode_behind(first: u8, length: u64, masking_key: Option<[u8; 4]>) -> Encoded {
@@ -227,9 +266,6 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    /// More than a header has: a number that is known is copied in one step.
-    pub(crate) const ROOM: usize = 16;
-
     #[inline(always)]
     pub(crate) fn size(&self) -> usize {
         self.size
@@ -237,15 +273,6 @@ impl Encoded {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.size).unwrap_or_default()
-    }
-
-    /// Puts it at the front of `room`, and some zeros behind it, which the payload is to follow; gives that place.
-    #[inline(always)]
-    pub(crate) fn put<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
-        if let Some(front) = room.first_chunk_mut() {
-            *front = self.bytes;
-        }
-        room.get_mut(self.size..).unwrap_or_default()
     }
 
     /// Sets RSV1: the message that this frame begins is compressed.
@@ -379,9 +406,10 @@ mod tests {
                 header,
                 Header { fin, compressed: false, opcode, length, masking_key: key.unwrap_or_default() }
             );
-            let mut room = [7; 40];
-            let left = encoded.put(&mut room).len();
+            let (mut room, length) = ([7; 40], usize::try_from(length).unwrap());
+            let left = Header::put(&mut room, Header::first(fin, opcode), length, key).unwrap().len();
             prop_assert_eq!((room.len() - left, &room[..size]), (size, encoded.as_bytes()));
+            prop_assert_eq!(Header::size(length, key.is_some()), size);
             for cut in 0..size {
                 prop_assert_eq!(Header::decode(&encoded.as_bytes()[..cut], expect), Ok(None));
             }

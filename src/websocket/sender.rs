@@ -22,7 +22,7 @@ use crate::deflate::{Compressor, Direction};
 use crate::entropy::Keys;
 use crate::error::{CloseCode, SendError};
 use crate::event::{Kind, Message};
-use crate::frame::header::{Encoded, Header, MAX_CONTROL, OpCode, RSV1};
+use crate::frame::header::{Encoded, Header, MAX_CONTROL, MAX_HEADER, OpCode, RSV1};
 use crate::frame::mask;
 use crate::queue::{MIN_SHARED, Queue};
 use crate::time::Instant;
@@ -49,6 +49,8 @@ pub struct Sender {
     keys: Option<Keys>,
     /// What was agreed on for compression.
     deflate: Option<DeflateParameters>,
+    /// Frames go as they are: there are neither keys nor compression. One question instead of two, for each message.
+    is_plain: bool,
     /// What is queued goes into frames of a carrier.
     is_carried: bool,
     /// Whether it matters what of the queue the transport takes: a Ping of ours or our Close is there, or a Pong waits.
@@ -73,8 +75,8 @@ pub struct Sender {
     compressor: Option<Box<Compressor>>,
 }
 
-/// The room that a short frame is written to.
-const SHORT_FRAME: usize = Encoded::ROOM + mask::SHORT;
+/// Frames with so short a payload come in numbers: one that finds no room makes some for more of them.
+const SHORT: usize = 32;
 
 /// When so many bytes of Pongs are queued, the next one waits: two of the longest.
 const MAX_PONGS: u16 = 2 * MAX_CONTROL as u16;
@@ -171,6 +173,7 @@ impl Sender {
             last_sent: now,
             waiting_since: Instant::NEVER,
             ready_below: config.limits.output,
+            is_plain: keys.is_none() && deflate.is_none(),
             keys,
             deflate,
             is_carried: false,
@@ -221,10 +224,14 @@ impl Sender {
     #[inline(never)]
     fn send_as(&mut self, kind: Kind, payload: &[u8], compress: Compress) -> Result<(), SendError> {
         self.check_ready()?;
-        if self.deflate.is_some() {
+        if self.is_plain {
+            self.queueing();
+            self.write_with(None, Header::first(true, opcode(kind)), payload);
+        } else if self.deflate.is_some() {
             self.send_negotiated(kind, payload, compress);
         } else {
-            self.write_frame(Rsv1::Clear, true, opcode(kind), payload);
+            self.queueing();
+            self.write_masked(Header::first(true, opcode(kind)), payload);
         }
         Ok(())
     }
@@ -240,14 +247,13 @@ impl Sender {
         if self.keys.is_some() || shared.as_bytes().len() < MIN_SHARED {
             self.write_frame(Rsv1::Clear, true, opcode(shared.kind()), shared.as_bytes());
         } else {
-            let header = Header::encode(true, opcode(shared.kind()), shared.as_bytes().len() as u64, None);
+            let (opcode, length) = (opcode(shared.kind()), shared.as_bytes().len());
             self.queueing();
-            if let Some(room) = self.queue.chunk::<{ Encoded::ROOM }>() {
-                header.put(room);
-                self.queue.filled(header.size());
+            if let Some(room) = self.queue.room(Header::size(length, false)) {
+                Header::put(room, Header::first(true, opcode), length, None);
             } else {
-                self.queue.push(header.as_bytes());
-                self.queue.make_room(SHORT_FRAME);
+                self.queue.push(Header::encode(true, opcode, length as u64, None).as_bytes());
+                self.queue.make_room(MAX_HEADER + SHORT);
             }
             self.queue.insert(shared.bytes());
         }
@@ -647,30 +653,25 @@ impl Sender {
 
     #[inline(always)]
     fn write_with(&mut self, key: Option<[u8; 4]>, first: u8, payload: &[u8]) {
-        if let Some(room) = short_room(&mut self.queue, payload) {
-            let header = Header::encode_behind(first, payload.len() as u64, key);
-            if let Some(room) = header.put(room).first_chunk_mut() {
-                mask::copy(room, payload, key);
-            }
-            self.queue.filled(header.size() + payload.len());
-        } else if let Some(key) = key {
-            self.write_long::<true>(first, payload, key);
-        } else {
-            self.write_long::<false>(first, payload, [0; 4]);
+        match key {
+            _ if payload.len() <= Header::MAX_SHORT => self.write_in_room(first, payload, key),
+            Some(key) => self.write_long::<true>(first, payload, key),
+            None => self.write_long::<false>(first, payload, [0; 4]),
         }
     }
 
     // Apart, so that a short frame is a leaf that saves no register.
     #[inline(never)]
     fn write_long<const MASKED: bool>(&mut self, first: u8, payload: &[u8], key: [u8; 4]) {
-        let key = MASKED.then_some(key);
-        let header = Header::encode_behind(first, payload.len() as u64, key);
-        let length = header.size() + payload.len();
-        if payload.len() > mask::SHORT
-            && let Some(room) = self.queue.room(length)
-        {
-            mask::copy_long(header.put(room), payload, key);
-            self.queue.filled(length);
+        self.write_in_room(first, payload, MASKED.then_some(key));
+    }
+
+    // Inlined where the form of the length is known, which leaves little of it.
+    #[inline(always)]
+    fn write_in_room(&mut self, first: u8, payload: &[u8], key: Option<[u8; 4]>) {
+        if let Some(room) = self.queue.room(Header::size(payload.len(), key.is_some()) + payload.len()) {
+            let room = Header::put(room, first, payload.len(), key).unwrap_or_default();
+            mask::copy(room, payload, key);
         } else {
             self.write_anew(first, payload, key);
         }
@@ -678,7 +679,6 @@ impl Sender {
 
     /// Writes a frame that the buffer has no room for, and if it is a short one, makes room for more of them. What is long is
     /// appended, as room for it would be written twice.
-    // The header is made again, as lending it would put it into memory for all that do have room.
     #[cold]
     fn write_anew(&mut self, first: u8, payload: &[u8], key: Option<[u8; 4]>) {
         let header = Header::encode_behind(first, payload.len() as u64, key);
@@ -689,8 +689,8 @@ impl Sender {
                 None => own.extend_from_slice(payload),
             }
         });
-        if payload.len() <= mask::SHORT {
-            self.queue.make_room(SHORT_FRAME);
+        if payload.len() <= SHORT {
+            self.queue.make_room(MAX_HEADER + SHORT);
         }
     }
 
@@ -707,12 +707,6 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("state", &self.state).field("queued", &self.queue.len()).finish_non_exhaustive()
     }
-}
-
-/// Room for a short frame.
-#[inline(always)]
-fn short_room<'q>(queue: &'q mut Queue, payload: &[u8]) -> Option<&'q mut [u8; SHORT_FRAME]> {
-    if payload.len() <= mask::SHORT { queue.chunk() } else { None }
 }
 
 fn opcode(kind: Kind) -> OpCode {

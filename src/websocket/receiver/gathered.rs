@@ -35,14 +35,7 @@ impl Gathered {
     pub(super) fn append(&mut self, piece: &[u8], key: [u8; 4], limit: u64) {
         let end = self.filled + piece.len();
         if let Some(room) = self.bytes.get_mut(self.filled..end) {
-            if key == [0; 4] {
-                room.copy_from_slice(piece);
-            } else if piece.len() > mask::SHORT {
-                mask::copy_long(room, piece, Some(key));
-            } else {
-                room.copy_from_slice(piece);
-                mask::apply(room, key);
-            }
+            mask::copy(room, piece, (key != [0; 4]).then_some(key));
         } else {
             self.bytes.truncate(self.filled);
             self.bytes.reserve_exact(growth(self.filled, self.bytes.capacity(), piece.len(), limit));
