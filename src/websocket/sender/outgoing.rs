@@ -96,7 +96,7 @@ impl Sender {
 
     #[inline]
     fn lends(&self, compress: Compress) -> bool {
-        let goes_as_it_is = self.keys.is_none() && (self.deflate.is_none() || compress == Compress::Never);
+        let goes_as_it_is = self.is_plain || (compress == Compress::Never && self.keys.is_none());
         self.queue.is_empty() && self.is_ready() && goes_as_it_is && !self.is_carried
     }
 }
