@@ -15,8 +15,9 @@ use super::*;
 
 /// A frame with a whole message, for the caller to write: see [`Sender::send_through`].
 ///
-/// Dropped without [`written`](Outgoing::written) it is queued, so a future that is cancelled before it has written anything
-/// loses nothing. One that is leaked ([`core::mem::forget`]) is not sent.
+/// Dropped without [`written`](Outgoing::written) it is queued whole, so a future that is cancelled before it has written
+/// anything loses nothing. Write it by what says how much was taken: a `write_all` that fails half-way does not, and behind
+/// a part of the frame would come all of it. One that is leaked ([`core::mem::forget`]) is not sent.
 #[must_use = "it is queued, unless it is written"]
 pub struct Outgoing<'a> {
     sender: &'a mut Sender,
@@ -37,7 +38,11 @@ impl Sender {
     ///
     /// Only for those who write to the transport themselves, and have written all that they took from the engine before: what
     /// was [taken](crate::WebSocket::take) into a buffer that still waits would be overtaken. Every frame lent is a write of
-    /// its own. What is short and comes in numbers goes faster by [`send`](Sender::send), many to a write.
+    /// its own. What comes in numbers goes faster by [`send`](Sender::send), many to a write, up to some 32 KiB each.
+    ///
+    /// Do not wait for the transport with it. While it is lent the session's clocks stand still: nobody acts on a deadline,
+    /// not even on that of a peer that takes nothing, and what is queued of it counts as waiting since it was lent. What cannot
+    /// be written at once is better queued.
     ///
     /// ```
     /// # use std::{io::Write, sync::Arc};
