@@ -1,10 +1,11 @@
 //! What does the work cost, when nothing is checked and no case is thought of?
 //!
 //! `memcpy` copies the same bytes once. The bare loop reads headers, unmasks in place and counts; text it hands to
-//! simdutf8; what it sends it copies behind a header, masked on the way if it must be, or where it need not be, and has a
-//! write of its own or is long, lends. It assembles nothing: a message that several reads or frames bring stays in pieces. It is plain, not tuned: an engine that is can be ahead of it
-//! where messages are small. A handshake is httparse, SHA-1 and base64. It comes with a mask in safe code, for any
-//! x86-64, and with one that uses AVX2 or AVX-512 where the machine has it: sockudo-ws's, which can be called by itself.
+//! simdutf8; what it sends it copies behind a header, masked on the way if it must be. A server's payload that has a write
+//! of its own, or is echoed and long, it lends. It assembles nothing: a message that several reads or frames bring stays
+//! in pieces. It is plain, not tuned: an engine that is can be ahead of it where messages are small. A handshake is
+//! httparse, SHA-1 and base64. It comes with a mask in safe code, for any x86-64, and with one that uses AVX2 or AVX-512
+//! where the machine has it: sockudo-ws's, which can be called by itself.
 
 use std::hint::black_box;
 use std::io::IoSlice;

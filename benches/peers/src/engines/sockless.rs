@@ -35,8 +35,8 @@ thread_local! {
 /// No engine reads a clock here.
 const NOW: Instant = Instant::from_nanos(0);
 
-/// A message that is worth a write of its own, where others might share one.
-const LONG: usize = 16 << 10;
+/// A message that is worth a write of its own, where others might share one: for a kernel too, though none is here.
+const LONG: usize = 64 << 10;
 
 /// Hands a message to the transport at once, if that can be; whether the transport took all of it.
 #[inline(always)]
@@ -94,6 +94,13 @@ impl Engine for Sockless {
 
     fn package(&self) -> &'static str {
         "sockless"
+    }
+
+    fn remark(&self) -> &'static str {
+        match self.0 {
+            Form::Copied => "an echo of 64 KiB and more is one write a message",
+            Form::Shared | Form::Prepared => "",
+        }
     }
 
     fn connect(&self, role: Role, _: usize) -> Box<dyn Connection> {
