@@ -681,6 +681,21 @@ fn trap_50_trap_51_a_session_from_its_head_to_its_end() {
 }
 
 #[test]
+fn a_pause_and_its_end_are_no_output() {
+    let mut wire = Wire::begun(Config::default());
+    wire.feed(&open(1));
+    assert_eq!(wire.frames(), [OPENED]);
+    let id = wire.id(1);
+    // A driver may pause while there is output, and resume when there is none: neither must make the other's reason.
+    for _ in 0..2 {
+        wire.server.pause(id, START);
+        assert!(!wire.server.has_output());
+        wire.server.resume(id, START);
+        assert!(!wire.server.has_output());
+    }
+}
+
+#[test]
 fn what_would_go_through_goes_into_data() {
     let mut wire = Wire::begun(Config::default());
     wire.feed(&open(1));

@@ -309,6 +309,8 @@ impl Http2 {
         if let Some(session) = self.session(stream) {
             session.pause(now);
             self.connection.hold(stream, true);
+            // What waits to be looked after counts as output, and a driver pauses and resumes by that.
+            self.settle(now);
         }
     }
 
@@ -316,6 +318,7 @@ impl Http2 {
         if let Some(session) = self.session(stream) {
             session.resume(now);
             self.connection.hold(stream, false);
+            self.settle(now);
         }
     }
 
