@@ -696,6 +696,24 @@ fn a_pause_and_its_end_are_no_output() {
 }
 
 #[test]
+fn what_waits_for_a_window_ends_with_the_peer_that_sends_no_more() {
+    let limits = Limits { stall_timeout: None, ..Limits::default() };
+    let mut wire = Wire::begun(Config { limits, ..Config::default() });
+    wire.feed(&open(1));
+    wire.frames();
+    let id = wire.id(1);
+    // More than the window that a stream begins with.
+    wire.server.tx(id, START).unwrap().send(Message::Binary(&[1; 100_000])).unwrap();
+    wire.server.receive_eof(START);
+    // What there is a window for can still be sent, and what is promised is.
+    assert_eq!(wire.server.transport(), Transport::Open);
+    assert!(!wire.frames().is_empty());
+    wire.feed(&[]);
+    assert_eq!(wire.seen.last().unwrap(), "1 1006 Eof");
+    assert_eq!((wire.server.transport(), wire.server.is_closed()), (Transport::Close, true));
+}
+
+#[test]
 fn what_would_go_through_goes_into_data() {
     let mut wire = Wire::begun(Config::default());
     wire.feed(&open(1));

@@ -34,6 +34,8 @@ pub(super) struct Http2 {
     is_gone: bool,
     /// The peer had its time to end the transport.
     is_overdue: bool,
+    /// Nothing can be sent on any stream any more.
+    is_cut: bool,
     opened: Instant,
     /// When a byte last came.
     heard: Instant,
@@ -92,6 +94,7 @@ impl Http2 {
             eof: false,
             is_gone: false,
             is_overdue: false,
+            is_cut: false,
             opened: now,
             heard: now,
             waiting_since: Instant::NEVER,
@@ -394,6 +397,19 @@ impl Http2 {
         if self.is_over() {
             self.over_since = self.over_since.min(now);
         }
+        if self.transport() == Transport::Close && !self.is_cut {
+            self.cut(now);
+        }
+    }
+
+    /// Ends all streams: where the peer sends no more, it opens no window either, and what waits for one waits for ever.
+    fn cut(&mut self, now: Instant) {
+        self.is_cut = true;
+        for stream in self.connection.ids() {
+            self.lost(stream, Cause::Reset, now);
+        }
+        self.connection.end_streams();
+        self.settle();
     }
 
     /// Whether nothing is left to do but to write what is queued.

@@ -346,7 +346,8 @@ impl Server {
         }
     }
 
-    /// Whether something is queued for the transport.
+    /// Whether something is queued for the transport. Over HTTP/2, whether something may be: behind a call of `tx` the
+    /// session is looked at by the next `transmit`, which then may show nothing.
     #[inline]
     pub fn has_output(&self) -> bool {
         match &self.phase {

@@ -105,7 +105,7 @@ where
 pub fn all() -> Vec<Box<dyn Engine>> {
     use self::sockless::{Form, Sockless};
     vec![
-        Box::new(Sockless(Form::Copied)),
+        Box::new(Sockless(Form::Plain)),
         Box::new(Sockless(Form::Shared)),
         Box::new(Sockless(Form::Prepared)),
         Box::new(tungstenite::Tungstenite),

@@ -76,7 +76,7 @@ macro_rules! read {
 /// How a message is handed over to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    Copied,
+    Plain,
     Shared,
     Prepared,
 }
@@ -86,7 +86,7 @@ pub struct Sockless(pub Form);
 impl Engine for Sockless {
     fn name(&self) -> &'static str {
         match self.0 {
-            Form::Copied => "sockless",
+            Form::Plain => "sockless",
             Form::Shared => "sockless shared",
             Form::Prepared => "sockless prepared",
         }
@@ -98,7 +98,7 @@ impl Engine for Sockless {
 
     fn remark(&self) -> &'static str {
         match self.0 {
-            Form::Copied => "an echo of 64 KiB and more is one write a message",
+            Form::Plain => "an echo of 64 KiB and more is one write a message",
             Form::Shared | Form::Prepared => "",
         }
     }
@@ -129,7 +129,7 @@ impl Engine for Sockless {
     }
 
     fn only_sends(&self) -> bool {
-        self.0 != Form::Copied
+        self.0 != Form::Plain
     }
 }
 
@@ -191,7 +191,7 @@ macro_rules! connection {
             }
 
             fn send(&mut self, message: &Outgoing, times: usize, batch: usize) -> Outcome {
-                if self.form == Form::Copied && batch == 1 {
+                if self.form == Form::Plain && batch == 1 {
                     for _ in 0..times {
                         let tx = self.side.tx(self.id, NOW).ok_or("the session is gone")?;
                         if !send_through(tx, Message::Binary(message.bytes))? {
@@ -203,7 +203,7 @@ macro_rules! connection {
                 for number in 1..=times {
                     let tx = self.side.tx(self.id, NOW).ok_or("the session is gone")?;
                     match self.form {
-                        Form::Copied => tx.send(Message::Binary(message.bytes)),
+                        Form::Plain => tx.send(Message::Binary(message.bytes)),
                         Form::Shared => tx.send_shared(&message.shared),
                         Form::Prepared => tx.send_prepared(&message.prepared),
                     }?;
