@@ -714,6 +714,19 @@ fn what_waits_for_a_window_ends_with_the_peer_that_sends_no_more() {
 }
 
 #[test]
+fn what_has_no_window_is_no_output() {
+    let mut wire = Wire::begun(Config::default());
+    wire.feed(&[number(WINDOW_UPDATE, 0, 1 << 20), open(1)].concat());
+    let id = wire.id(1);
+    wire.server.tx(id, START).unwrap().send(Message::Binary(&[1; 100_000])).unwrap();
+    wire.frames();
+    wire.server.pause(id, START);
+    assert!(!wire.server.has_output());
+    wire.feed(&number(WINDOW_UPDATE, 1, 1 << 20));
+    assert!(wire.server.has_output());
+}
+
+#[test]
 fn what_would_go_through_goes_into_data() {
     let mut wire = Wire::begun(Config::default());
     wire.feed(&open(1));
