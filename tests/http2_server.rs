@@ -714,6 +714,42 @@ fn what_waits_for_a_window_ends_with_the_peer_that_sends_no_more() {
 }
 
 #[test]
+fn what_waits_for_a_window_has_ended_when_the_last_bytes_are_written() {
+    let limits = Limits { stall_timeout: None, ..Limits::default() };
+    // The stream has no window left, or the connection neither.
+    for credit in [1 << 20, 0] {
+        for takes in [false, true] {
+            let mut wire = Wire::begun(Config { limits: limits.clone(), ..Config::default() });
+            wire.feed(&open(1));
+            let id = wire.id(1);
+            wire.server.tx(id, START).unwrap().send(Message::Binary(&[1; 100_000])).unwrap();
+            if credit > 0 {
+                wire.feed(&number(WINDOW_UPDATE, 0, credit));
+            }
+            wire.server.receive_eof(START);
+            wire.feed(&[]);
+            assert_eq!(wire.seen.last().unwrap(), "1 1006 Eof");
+            let is_closed = |server: &Server| (server.transport(), server.is_closed());
+            assert_eq!(is_closed(&wire.server), (Transport::Open, false));
+            // All is told: it takes no call of `receive` more.
+            if takes {
+                wire.frames();
+            } else {
+                loop {
+                    let mut slices = [std::io::IoSlice::new(&[]); 16];
+                    let count = wire.server.transmit(&mut slices);
+                    match slices[..count].iter().map(|slice| slice.len()).sum() {
+                        0 => break,
+                        length => wire.server.transmitted(length, START),
+                    }
+                }
+            }
+            assert_eq!(is_closed(&wire.server), (Transport::Close, true), "{credit} {takes}");
+        }
+    }
+}
+
+#[test]
 fn what_has_no_window_is_no_output() {
     let mut wire = Wire::begun(Config::default());
     wire.feed(&[number(WINDOW_UPDATE, 0, 1 << 20), open(1)].concat());

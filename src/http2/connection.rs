@@ -592,6 +592,11 @@ impl<S: Carried> Connection<S> {
         self.floods.reset(self.now)
     }
 
+    /// When the last call was.
+    pub(crate) fn last_call(&self) -> Instant {
+        self.now
+    }
+
     /// Whether it has ended for a fault.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed

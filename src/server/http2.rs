@@ -397,13 +397,15 @@ impl Http2 {
         if self.is_over() {
             self.over_since = self.over_since.min(now);
         }
-        if self.transport() == Transport::Close && !self.is_cut {
-            self.cut(now);
-        }
+        self.cut(now);
     }
 
-    /// Ends all streams: where the peer sends no more, it opens no window either, and what waits for one waits for ever.
+    /// Ends all streams, once there is nothing to do but to close the transport: where the peer sends no more, it opens no
+    /// window either, and what waits for one waits for ever.
     fn cut(&mut self, now: Instant) {
+        if self.is_cut || self.transport() != Transport::Close {
+            return;
+        }
         self.is_cut = true;
         for stream in self.connection.ids() {
             self.lost(stream, Cause::Reset, now);
@@ -438,6 +440,8 @@ impl Http2 {
             return None;
         }
         self.connection.plan();
+        // Only now is it known that no window is left for what waited.
+        self.cut(self.connection.last_call());
         Some(&self.connection)
     }
 
@@ -518,8 +522,8 @@ impl Http2 {
             Some(exchange) => exchange.end(cause, now),
             None => {}
         }
+        // If that is news, it is found when the session is looked after: whose end was told has none.
         self.connection.touch(stream);
-        self.news.insert(stream);
     }
 }
 
