@@ -547,6 +547,23 @@ fn a_paused_session_holds_its_own_credit_only() {
 }
 
 #[test]
+fn a_pause_and_its_end_are_no_output() {
+    let mut talk = Talk::new(Config::default(), None);
+    talk.says(&settings(ALLOWS));
+    let id = talk.open("ws://a/b").unwrap();
+    // Before it is answered, and behind that.
+    for answer in [vec![], ok(1)] {
+        talk.says(&answer);
+        talk.told();
+        talk.sent();
+        talk.client.pause(id, talk.now);
+        assert!(!talk.client.has_output());
+        talk.client.resume(id, talk.now);
+        assert!(!talk.client.has_output());
+    }
+}
+
+#[test]
 fn what_would_go_through_goes_into_data() {
     let mut talk = Talk::new(Config::default(), None);
     let id = talk.opened();

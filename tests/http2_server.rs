@@ -693,6 +693,12 @@ fn a_pause_and_its_end_are_no_output() {
         wire.server.resume(id, START);
         assert!(!wire.server.has_output());
     }
+    // Nor where nobody has decided yet.
+    wire.defers = true;
+    wire.feed(&open(3));
+    let id = wire.id(3);
+    wire.server.pause(id, START);
+    assert!(!wire.server.has_output());
 }
 
 #[test]

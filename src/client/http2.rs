@@ -309,17 +309,17 @@ impl Http2 {
         if let Some(session) = self.session(stream) {
             session.pause(now);
             self.connection.hold(stream, true);
-            // What waits to be looked after counts as output, and a driver pauses and resumes by that.
-            self.settle(now);
         }
+        // What waits to be looked after counts as output, and a driver pauses and resumes by that.
+        self.settle(now);
     }
 
     pub(super) fn resume(&mut self, stream: u32, now: Instant) {
         if let Some(session) = self.session(stream) {
             session.resume(now);
             self.connection.hold(stream, false);
-            self.settle(now);
         }
+        self.settle(now);
     }
 
     /// Takes no more sessions, and ends those that are there: see [`Client::shut_down`](super::Client::shut_down).

@@ -286,18 +286,19 @@ impl Http2 {
         if let Some(session) = self.session(stream) {
             session.pause(now);
             self.connection.hold(stream, true);
-            // What waits to be looked after counts as output, and a driver pauses and resumes by that.
-            self.settle();
         }
+        // What waits to be looked after counts as output, and a driver pauses and resumes by that.
+        self.settle();
+        self.look(now);
     }
 
     pub(super) fn resume(&mut self, stream: u32, now: Instant) {
         if let Some(session) = self.session(stream) {
             session.resume(now);
             self.connection.hold(stream, false);
-            self.settle();
-            self.look(now);
         }
+        self.settle();
+        self.look(now);
     }
 
     /// Takes no more streams, and ends all sessions: see [`Server::shut_down`](super::Server::shut_down).
