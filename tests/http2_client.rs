@@ -314,6 +314,16 @@ fn the_transport_ends() {
         assert_eq!(talk.sent(), [""; 0]);
         assert!(talk.client.is_closed());
     });
+    every_cut(|talk| {
+        talk.opened();
+        // Half a head: the other half is not waited for.
+        talk.says(&[&[0, 0, 9, 1, 0, 0, 0, 0, 1][..], &[0x88]].concat());
+        talk.client.receive_eof(talk.now);
+        assert_eq!(talk.told(), ["(1) Closed(Closed { code: None, clean: false, cause: Eof })"]);
+        talk.passes(Duration::from_secs(60));
+        assert_eq!(talk.told(), [""; 0]);
+        assert!(talk.client.is_closed());
+    });
 }
 
 //= rfc9113 8.3.2 MUST 1: every response has a :status, or is malformed

@@ -756,6 +756,25 @@ fn what_waits_for_a_window_has_ended_when_the_last_bytes_are_written() {
 }
 
 #[test]
+fn a_head_that_the_end_cut_off_is_not_waited_for() {
+    let mut wire = Wire::begun(Config::default());
+    wire.feed(&open(1));
+    wire.frames();
+    let id = wire.id(1);
+    wire.server.tx(id, START).unwrap().send(Message::Binary(&[1; 60_000])).unwrap();
+    wire.feed(&frame(HEADERS, NONE, 3, &socket()));
+    wire.server.receive_eof(START);
+    // What is queued is taken by and by.
+    for _ in 0..20 {
+        wire.wait(2);
+        wire.server.transmit_slices().count();
+        wire.server.transmitted(2000, wire.now);
+    }
+    wire.feed(&[]);
+    assert_eq!(wire.seen, ["accepted 1", "1 1006 Eof"]);
+}
+
+#[test]
 fn what_has_no_window_is_no_output() {
     let mut wire = Wire::begun(Config::default());
     wire.feed(&[number(WINDOW_UPDATE, 0, 1 << 20), open(1)].concat());

@@ -333,7 +333,10 @@ impl Http2 {
         if !self.connection.is_settled() && !self.is_over() {
             earliest = earliest.or(self.opened + limits.open_timeout, Timer::Open);
         }
-        if let Some(since) = self.connection.block_since() {
+        // What was cut off by the end of the file is late for nothing.
+        if !self.eof
+            && let Some(since) = self.connection.block_since()
+        {
             earliest = earliest.or(since + limits.open_timeout, Timer::Open);
         }
         if self.waiting_since < Instant::NEVER {
