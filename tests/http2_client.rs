@@ -314,6 +314,16 @@ fn the_transport_ends() {
         assert_eq!(talk.sent(), [""; 0]);
         assert!(talk.client.is_closed());
     });
+    every_cut(|talk| {
+        talk.opened();
+        // Half a head: the other half is not waited for.
+        talk.says(&[&[0, 0, 9, 1, 0, 0, 0, 0, 1][..], &[0x88]].concat());
+        talk.client.receive_eof(talk.now);
+        assert_eq!(talk.told(), ["(1) Closed(Closed { code: None, clean: false, cause: Eof })"]);
+        talk.passes(Duration::from_secs(60));
+        assert_eq!(talk.told(), [""; 0]);
+        assert!(talk.client.is_closed());
+    });
 }
 
 //= rfc9113 8.3.2 MUST 1: every response has a :status, or is malformed
@@ -544,6 +554,23 @@ fn a_paused_session_holds_its_own_credit_only() {
     talk.client.resume(id, talk.now);
     let used = 4 * message.len() as u32;
     assert_eq!(talk.sent(), [format!("WINDOW_UPDATE 1 {:?}", used.to_be_bytes())]);
+}
+
+#[test]
+fn a_pause_and_its_end_are_no_output() {
+    let mut talk = Talk::new(Config::default(), None);
+    talk.says(&settings(ALLOWS));
+    let id = talk.open("ws://a/b").unwrap();
+    // Before it is answered, and behind that.
+    for answer in [vec![], ok(1)] {
+        talk.says(&answer);
+        talk.told();
+        talk.sent();
+        talk.client.pause(id, talk.now);
+        assert!(!talk.client.has_output());
+        talk.client.resume(id, talk.now);
+        assert!(!talk.client.has_output());
+    }
 }
 
 #[test]

@@ -693,6 +693,12 @@ fn a_pause_and_its_end_are_no_output() {
         wire.server.resume(id, START);
         assert!(!wire.server.has_output());
     }
+    // Nor where nobody has decided yet.
+    wire.defers = true;
+    wire.feed(&open(3));
+    let id = wire.id(3);
+    wire.server.pause(id, START);
+    assert!(!wire.server.has_output());
 }
 
 #[test]
@@ -711,6 +717,74 @@ fn what_waits_for_a_window_ends_with_the_peer_that_sends_no_more() {
     wire.feed(&[]);
     assert_eq!(wire.seen.last().unwrap(), "1 1006 Eof");
     assert_eq!((wire.server.transport(), wire.server.is_closed()), (Transport::Close, true));
+}
+
+#[test]
+fn what_waits_for_a_window_has_ended_when_the_last_bytes_are_written() {
+    let limits = Limits { stall_timeout: None, ..Limits::default() };
+    // The stream has no window left, or the connection neither.
+    for credit in [1 << 20, 0] {
+        for takes in [false, true] {
+            let mut wire = Wire::begun(Config { limits: limits.clone(), ..Config::default() });
+            wire.feed(&open(1));
+            let id = wire.id(1);
+            wire.server.tx(id, START).unwrap().send(Message::Binary(&[1; 100_000])).unwrap();
+            if credit > 0 {
+                wire.feed(&number(WINDOW_UPDATE, 0, credit));
+            }
+            wire.server.receive_eof(START);
+            wire.feed(&[]);
+            assert_eq!(wire.seen.last().unwrap(), "1 1006 Eof");
+            let is_closed = |server: &Server| (server.transport(), server.is_closed());
+            assert_eq!(is_closed(&wire.server), (Transport::Open, false));
+            // All is told: it takes no call of `receive` more.
+            if takes {
+                wire.frames();
+            } else {
+                loop {
+                    let mut slices = [std::io::IoSlice::new(&[]); 16];
+                    let count = wire.server.transmit(&mut slices);
+                    match slices[..count].iter().map(|slice| slice.len()).sum() {
+                        0 => break,
+                        length => wire.server.transmitted(length, START),
+                    }
+                }
+            }
+            assert_eq!(is_closed(&wire.server), (Transport::Close, true), "{credit} {takes}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_the_end_cut_off_is_not_waited_for() {
+    let mut wire = Wire::begun(Config::default());
+    wire.feed(&open(1));
+    wire.frames();
+    let id = wire.id(1);
+    wire.server.tx(id, START).unwrap().send(Message::Binary(&[1; 60_000])).unwrap();
+    wire.feed(&frame(HEADERS, NONE, 3, &socket()));
+    wire.server.receive_eof(START);
+    // What is queued is taken by and by.
+    for _ in 0..20 {
+        wire.wait(2);
+        wire.server.transmit_slices().count();
+        wire.server.transmitted(2000, wire.now);
+    }
+    wire.feed(&[]);
+    assert_eq!(wire.seen, ["accepted 1", "1 1006 Eof"]);
+}
+
+#[test]
+fn what_has_no_window_is_no_output() {
+    let mut wire = Wire::begun(Config::default());
+    wire.feed(&[number(WINDOW_UPDATE, 0, 1 << 20), open(1)].concat());
+    let id = wire.id(1);
+    wire.server.tx(id, START).unwrap().send(Message::Binary(&[1; 100_000])).unwrap();
+    wire.frames();
+    wire.server.pause(id, START);
+    assert!(!wire.server.has_output());
+    wire.feed(&number(WINDOW_UPDATE, 1, 1 << 20));
+    assert!(wire.server.has_output());
 }
 
 #[test]

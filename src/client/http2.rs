@@ -309,17 +309,17 @@ impl Http2 {
         if let Some(session) = self.session(stream) {
             session.pause(now);
             self.connection.hold(stream, true);
-            // What waits to be looked after counts as output, and a driver pauses and resumes by that.
-            self.settle(now);
         }
+        // What waits to be looked after counts as output, and a driver pauses and resumes by that.
+        self.settle(now);
     }
 
     pub(super) fn resume(&mut self, stream: u32, now: Instant) {
         if let Some(session) = self.session(stream) {
             session.resume(now);
             self.connection.hold(stream, false);
-            self.settle(now);
         }
+        self.settle(now);
     }
 
     /// Takes no more sessions, and ends those that are there: see [`Client::shut_down`](super::Client::shut_down).
@@ -344,7 +344,7 @@ impl Http2 {
         if let Some((at, timer)) = self.connection.poll_timeout() {
             earliest = earliest.or(at, timer);
         }
-        if let Some(since) = self.connection.block_since() {
+        if let Some(since) = self.block_since() {
             earliest = earliest.or(since + limits.open_timeout, Timer::Open);
         }
         if self.over_since < Instant::NEVER {
@@ -353,10 +353,15 @@ impl Http2 {
         earliest.deadline()
     }
 
+    /// Since when a head is coming in. What was cut off by the end of the file is late for nothing.
+    fn block_since(&self) -> Option<Instant> {
+        if self.eof { None } else { self.connection.block_since() }
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Instant, limits: &Limits) {
         let Http2 { connection, news, .. } = self;
         connection.handle_timeout(now, |stream| _ = news.insert(stream));
-        if self.connection.block_since().is_some_and(|since| since + limits.open_timeout <= now) {
+        if self.block_since().is_some_and(|since| since + limits.open_timeout <= now) {
             self.fail(Http2Error::HeadTimeout, now);
         }
         if self.over_since < Instant::NEVER && self.over_since + limits.close_timeout <= now {

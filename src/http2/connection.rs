@@ -432,7 +432,7 @@ impl<S: Carried> Connection<S> {
                 if open.send_window.give(increment).is_err() || open.send_window.exceeds(initial) {
                     return Ok(Some(self.reset(stream, Http2Error::StreamWindowOverflow, now)?));
                 }
-                open.wake(stream, &mut self.output);
+                open.wake(stream, initial, &mut self.output);
                 Ok(None)
             }
             _ => Ok(None),
@@ -454,13 +454,14 @@ impl<S: Carried> Connection<S> {
 
     /// Acts on a change of the initial window: once for all entries of a frame, since it concerns all streams.
     fn apply_window(&mut self) -> Result<(), Http2Error> {
+        let initial = self.initial_window();
         let Connection { streams, output, .. } = self;
         if let Some(largest) = self.largest_window.take() {
             //= rfc9113 6.9.2 MUST 3: an initial window that makes a window too large is FLOW_CONTROL_ERROR
             if streams.iter().any(|stream| !stream.is_over() && stream.send_window.exceeds(largest)) {
                 return Err(Http2Error::WindowOverflow);
             }
-            streams.iter_with_ids().for_each(|(id, stream)| stream.wake(id, output));
+            streams.iter_with_ids().for_each(|(id, stream)| stream.wake(id, initial, output));
         }
         Ok(())
     }
@@ -589,6 +590,11 @@ impl<S: Carried> Connection<S> {
     /// Pays for a reset that the peer makes us send.
     pub(crate) fn charge_reset(&mut self) -> Result<(), Http2Error> {
         self.floods.reset(self.now)
+    }
+
+    /// When the last call was.
+    pub(crate) fn last_call(&self) -> Instant {
+        self.now
     }
 
     /// Whether it has ended for a fault.

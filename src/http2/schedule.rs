@@ -93,7 +93,7 @@ impl<S: Carried> Connection<S> {
             } else {
                 output.data(id, length, queue);
             }
-            stream.wake(id, output);
+            stream.wake(id, initial, output);
         }
     }
 
@@ -169,6 +169,7 @@ impl<S: Carried> Connection<S> {
 
     /// Looks after the sessions that were touched; says which of them have something to tell that no byte causes.
     pub(crate) fn settle_with(&mut self, mut has_news: impl FnMut(u32)) {
+        let initial = self.initial_window();
         let mut next = 0;
         while let Some(id) = self.touched.get(next).copied() {
             next += 1;
@@ -180,7 +181,7 @@ impl<S: Carried> Connection<S> {
             }
             let ending = stream.session.ending();
             if ending == Ending::Open {
-                stream.wake(id, output);
+                stream.wake(id, initial, output);
                 rearm(id, stream, deadlines);
                 continue;
             }
@@ -196,7 +197,7 @@ impl<S: Carried> Connection<S> {
                 Ending::Close | Ending::Reset => self.cancel(id, ErrorCode::CANCEL),
             }
             if let Some(stream) = self.streams.get_mut(id) {
-                stream.wake(id, &mut self.output);
+                stream.wake(id, initial, &mut self.output);
                 rearm(id, stream, &mut self.deadlines);
             }
             self.sweep(id);
@@ -298,10 +299,10 @@ impl<S: Carried> Stream<S> {
         }
     }
 
-    /// Puts it into the line of those that have something to send, if it has.
-    pub(super) fn wake(&mut self, id: u32, output: &mut Output) {
-        if !self.is_ready && !self.ended_ours && self.session.queue().is_some_and(|queue| queue.len() > queue.pinned())
-        {
+    /// Puts it into the line of those that have something to send, if it has, and the window for it.
+    pub(super) fn wake(&mut self, id: u32, initial: u32, output: &mut Output) {
+        let is_able = !self.is_ready && !self.ended_ours && self.send_window.available_with(initial) > 0;
+        if is_able && self.session.queue().is_some_and(|queue| queue.len() > queue.pinned()) {
             self.is_ready = true;
             output.ready.push_back(id);
         }

@@ -286,18 +286,19 @@ impl Http2 {
         if let Some(session) = self.session(stream) {
             session.pause(now);
             self.connection.hold(stream, true);
-            // What waits to be looked after counts as output, and a driver pauses and resumes by that.
-            self.settle();
         }
+        // What waits to be looked after counts as output, and a driver pauses and resumes by that.
+        self.settle();
+        self.look(now);
     }
 
     pub(super) fn resume(&mut self, stream: u32, now: Instant) {
         if let Some(session) = self.session(stream) {
             session.resume(now);
             self.connection.hold(stream, false);
-            self.settle();
-            self.look(now);
         }
+        self.settle();
+        self.look(now);
     }
 
     /// Takes no more streams, and ends all sessions: see [`Server::shut_down`](super::Server::shut_down).
@@ -332,7 +333,10 @@ impl Http2 {
         if !self.connection.is_settled() && !self.is_over() {
             earliest = earliest.or(self.opened + limits.open_timeout, Timer::Open);
         }
-        if let Some(since) = self.connection.block_since() {
+        // What was cut off by the end of the file is late for nothing.
+        if !self.eof
+            && let Some(since) = self.connection.block_since()
+        {
             earliest = earliest.or(since + limits.open_timeout, Timer::Open);
         }
         if self.waiting_since < Instant::NEVER {
@@ -397,13 +401,15 @@ impl Http2 {
         if self.is_over() {
             self.over_since = self.over_since.min(now);
         }
-        if self.transport() == Transport::Close && !self.is_cut {
-            self.cut(now);
-        }
+        self.cut(now);
     }
 
-    /// Ends all streams: where the peer sends no more, it opens no window either, and what waits for one waits for ever.
+    /// Ends all streams, once there is nothing to do but to close the transport: where the peer sends no more, it opens no
+    /// window either, and what waits for one waits for ever.
     fn cut(&mut self, now: Instant) {
+        if self.is_cut || self.transport() != Transport::Close {
+            return;
+        }
         self.is_cut = true;
         for stream in self.connection.ids() {
             self.lost(stream, Cause::Reset, now);
@@ -438,6 +444,8 @@ impl Http2 {
             return None;
         }
         self.connection.plan();
+        // Only now is it known that no window is left for what waited.
+        self.cut(self.connection.last_call());
         Some(&self.connection)
     }
 
@@ -518,8 +526,8 @@ impl Http2 {
             Some(exchange) => exchange.end(cause, now),
             None => {}
         }
+        // If that is news, it is found when the session is looked after: whose end was told has none.
         self.connection.touch(stream);
-        self.news.insert(stream);
     }
 }
 
