@@ -788,6 +788,28 @@ fn what_has_no_window_is_no_output() {
 }
 
 #[test]
+fn a_session_without_a_deadline_hides_no_others() {
+    let limits = Limits { release: None, ..Limits::default() };
+    let mut wire = Wire::begun(Config { limits, ..Config::default() });
+    wire.feed(&[open(1), open(3)].concat());
+    wire.frames();
+    let deadline = wire.server.poll_timeout();
+    assert!(deadline.is_some());
+    let id = wire.id(1);
+    wire.server.tx(id, START).unwrap().abort();
+    assert_eq!(wire.server.poll_timeout(), deadline);
+}
+
+#[test]
+fn nothing_comes_behind_the_end_of_the_file() {
+    let mut wire = Wire::begun(Config::default());
+    wire.server.receive_eof(START);
+    wire.feed(&open(1));
+    assert_eq!(wire.all(), [""; 0]);
+    assert!(wire.server.is_closed());
+}
+
+#[test]
 fn what_would_go_through_goes_into_data() {
     let mut wire = Wire::begun(Config::default());
     wire.feed(&open(1));

@@ -208,8 +208,8 @@ impl<S: Carried> Connection<S> {
     /// When some session must act although nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let timeout = |id: &u32| self.streams.get(*id)?.session.poll_timeout();
-        // The session may have moved it to later since, so its cause is asked for now.
-        let armed = self.deadlines.first().and_then(|(armed, id)| timeout(id).map(|(_, timer)| (*armed, timer)));
+        // The session may have moved it to later since, or given it up, so its cause is asked for now.
+        let armed = self.deadlines.iter().find_map(|(armed, id)| timeout(id).map(|(_, timer)| (*armed, timer)));
         // What has not been looked at yet may have come to want something earlier.
         let touched = self.touched.iter().filter_map(timeout);
         touched.chain(armed).min_by_key(|(deadline, _)| *deadline)

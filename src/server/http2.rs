@@ -108,6 +108,9 @@ impl Http2 {
         config: &'s Arc<Config>,
         now: Instant,
     ) -> Option<ServerEvent<'s>> {
+        if self.eof {
+            *input = &mut [];
+        }
         if !input.is_empty() {
             self.heard = now;
         }
