@@ -301,8 +301,12 @@ impl<S: Carried> Stream<S> {
 
     /// Puts it into the line of those that have something to send, if it has, and the window for it.
     pub(super) fn wake(&mut self, id: u32, initial: u32, output: &mut Output) {
-        let is_able = !self.is_ready && !self.ended_ours && self.send_window.available_with(initial) > 0;
-        if is_able && self.session.queue().is_some_and(|queue| queue.len() > queue.pinned()) {
+        let has_output = |queue: &Queue| queue.len() > queue.pinned();
+        if !self.is_ready
+            && !self.ended_ours
+            && self.session.queue().is_some_and(has_output)
+            && self.send_window.available_with(initial) > 0
+        {
             self.is_ready = true;
             output.ready.push_back(id);
         }
