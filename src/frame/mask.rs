@@ -105,7 +105,7 @@ fn blocks_as_they_lie(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// The same; says whether nothing but ASCII came out, which costs a tenth of asking it behind.
+/// XORs as [`apply`] does, and says whether nothing but ASCII came out, which costs a tenth of asking it behind.
 pub(crate) fn apply_to_text(bytes: &mut [u8], key: [u8; 4]) -> bool {
     if bytes.len() < LONG || key == [0; 4] {
         return apply_to_text_as_it_lies(bytes, key);

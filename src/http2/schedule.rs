@@ -281,7 +281,13 @@ impl<S: Carried> Connection<S> {
 /// Follows a session's deadline. One that has moved to later is left where it is, and found to be so when it comes: a busy
 /// session moves it with each message.
 fn rearm<S: Carried>(id: u32, stream: &mut Stream<S>, deadlines: &mut BTreeSet<(Instant, u32)>) {
-    let Some((deadline, _)) = stream.session.poll_timeout() else { return };
+    let Some((deadline, _)) = stream.session.poll_timeout() else {
+        // Or all that gave theirs up would be walked over for the next that has one.
+        if let Some(armed) = stream.deadline.take() {
+            deadlines.remove(&(armed, id));
+        }
+        return;
+    };
     match stream.deadline {
         Some(armed) if armed <= deadline => return,
         Some(armed) => _ = deadlines.remove(&(armed, id)),

@@ -12,10 +12,12 @@ use crate::frame::mask;
 const SHORT: usize = 32;
 
 impl Sender {
+    /// Queues a frame. It is a call, as those that need not be fast would each grow by what is inlined.
     pub(super) fn frame(&mut self, rsv1: Rsv1, fin: bool, opcode: OpCode, payload: &[u8]) {
         self.write_frame(rsv1, fin, opcode, payload);
     }
 
+    /// The same in its place.
     //= rfc6455 5.1 MUST 1: a client masks every frame
     //= rfc6455 6.1 MUST 7: a client masks every frame
     //= rfc6455 6.1 MUST 8: every frame goes to the transport
